@@ -1,0 +1,1 @@
+"""Each implements one port; only processes choose among them."""

@@ -1,0 +1,17 @@
+"""Randomness comes from here, so that tests can fix it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Entropy(Protocol):
+    """Makes unguessable values."""
+
+    def token_bytes(self, size: int) -> bytes:
+        """Return `size` random bytes."""
+        ...
+
+    def slugid(self) -> str:
+        """Return a new slugid: 22 characters, a random version 4 UUID in url-safe base64."""
+        ...

@@ -1,0 +1,1 @@
+"""Small values without decisions: identifiers, instants, digests, canonical JSON."""

@@ -1,0 +1,60 @@
+"""Points in time on the wire and in the database.
+
+Inside, an instant is an aware UTC `datetime`. On the wire it is `YYYY-MM-DDTHH:MM:SS.mmmZ`; in the database it is
+an integer of milliseconds since 1970, so that both databases compare it the same way.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from liftlock.errors import InputInvalidError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_FORM = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})\Z", re.ASCII)
+
+
+def to_ms(instant: datetime) -> int:
+    """Return whole milliseconds since 1970 (rounded down)."""
+    return (instant - _EPOCH) // _MILLISECOND
+
+
+def from_ms(ms: int) -> datetime:
+    """Return the aware UTC instant `ms` milliseconds after 1970."""
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+def format_instant(instant: datetime) -> str:
+    """Return the wire form: UTC, milliseconds, `Z`."""
+    utc = instant.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def format_ms(ms: int) -> str:
+    """Return the wire form of `ms` milliseconds since 1970."""
+    return format_instant(from_ms(ms))
+
+
+def parse_instant(text: str, *, what: str = "time") -> datetime:
+    """Return the aware UTC instant that `text` (RFC 3339) names.
+
+    Raises:
+        InputInvalidError: `text` is no RFC 3339 date-time with an offset; `what` is named in the message.
+    """
+    if _FORM.match(text) is None:
+        raise InputInvalidError(f"{what}: expected a time like 2026-01-31T12:00:00.000Z, got {text[:64]!r}")
+    try:
+        head, fraction, offset = _split(text)
+        return datetime.fromisoformat(head + fraction + offset).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InputInvalidError(f"{what}: {text!r} is no valid date and time ({error})") from error
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """Return date and time, a fraction of at most six digits with its point, and the offset."""
+    offset = "+00:00" if text.endswith("Z") else text[-6:]
+    body = text[:-1] if text.endswith("Z") else text[:-6]
+    head, point, fraction = body.partition(".")
+    return head, point + fraction[:6].ljust(6, "0") if point else "", offset

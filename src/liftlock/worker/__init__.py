@@ -1,0 +1,1 @@
+"""Runs untrusted tasks: claim, prepare, execute, attest. Speaks HTTP only."""
