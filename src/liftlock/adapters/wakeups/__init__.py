@@ -1,0 +1,1 @@
+"""Wake-ups within one process."""
