@@ -47,7 +47,14 @@ def audit_rows(records: tuple[AuditRecord, ...], at_ms: int) -> Sql:
     values = [
         value
         for record in records
-        for value in (at_ms, record.actor, record.action, record.subject, record.verdict, encode(record.details).decode())
+        for value in (
+            at_ms,
+            record.actor,
+            record.action,
+            record.subject,
+            record.verdict,
+            encode(record.details).decode(),
+        )
     ]
     return Sql(
         f"INSERT INTO audit(at, actor, action, subject, verdict, details) VALUES {_tuples(len(records), 6)}",  # noqa: S608 -- only numbered placeholders
@@ -66,5 +73,6 @@ def outbox_rows(events: tuple[Event, ...]) -> Sql:
 
 def _tuples(rows: int, width: int) -> str:
     return ", ".join(
-        "(" + ", ".join(f"${row * width + column + 1}" for column in range(width)) + ")" for row in range(rows)
+        "(" + ", ".join(f"${row * width + column + 1}" for column in range(width)) + ")"
+        for row in range(rows)
     )

@@ -11,7 +11,9 @@ R = TypeVar("R")
 _SCRIPTS: dict[type, Callable[[Any], Script[None]]] = {}
 
 
-def record_script(record_type: type[R]) -> Callable[[Callable[[R], Script[None]]], Callable[[R], Script[None]]]:
+def record_script(
+    record_type: type[R],
+) -> Callable[[Callable[[R], Script[None]]], Callable[[R], Script[None]]]:
     """Register the decorated script as the way in which a `record_type` commits with a change."""
 
     def register(script: Callable[[R], Script[None]]) -> Callable[[R], Script[None]]:

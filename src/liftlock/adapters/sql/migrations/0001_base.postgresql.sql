@@ -26,10 +26,10 @@ CREATE TABLE outbox(
 );
 
 CREATE TABLE access_version(
-    only BIGINT PRIMARY KEY CHECK (only = 1),
+    id BIGINT PRIMARY KEY CHECK (id = 1),
     version BIGINT NOT NULL
 );
-INSERT INTO access_version(only, version) VALUES (1, 1);
+INSERT INTO access_version(id, version) VALUES (1, 1);
 
 CREATE TABLE lease(
     name TEXT COLLATE "C" PRIMARY KEY,
