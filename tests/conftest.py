@@ -67,3 +67,11 @@ async def engine(
 def wakeups() -> InProcessWakeups:
     """The wake-ups that the engine fixture rings."""
     return InProcessWakeups()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that run real programs on one worker: two at a time would fight for the machine."""
+    for item in items:
+        if item.get_closest_marker("process"):
+            item.add_marker(pytest.mark.xdist_group("process"))

@@ -1,0 +1,47 @@
+# Every target prepares the checkout first (scripts/bootstrap): a fresh clone needs nothing else.
+.DEFAULT_GOAL := help
+STATE_DIR ?= .liftlock
+LISTEN ?= 127.0.0.1:8765
+PYTEST ?= .venv/bin/pytest
+ARGS ?=
+
+.PHONY: help demo up test check bench soak format docs clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## the heart of liftlock on a real push, in a few minutes (KEEP=1 leaves it running)
+	@scripts/bootstrap run
+	@.venv/bin/liftlock demo $(if $(KEEP),--keep) $(ARGS)
+
+up: ## control plane and a local worker in the foreground (STATE_DIR=.liftlock LISTEN=127.0.0.1:8765)
+	@scripts/bootstrap run
+	@.venv/bin/liftlock up --state-dir $(STATE_DIR) --listen $(LISTEN) $(ARGS)
+
+test: ## all tests but the long runs; starts and stops its own PostgreSQL (ARGS="-k scopes")
+	@scripts/bootstrap test
+	@$(PYTEST) -n 2 --dist loadgroup $(ARGS)
+
+check: ## format, lint, types, imports, budgets, docs in step with the code
+	@scripts/bootstrap test
+	@scripts/check
+
+bench: ## start-up, latencies and cost per request, against their limits
+	@scripts/bootstrap test
+	@.venv/bin/python benchmarks/run.py $(ARGS)
+
+soak: ## long runs: repeated kills, big logs; not part of CI
+	@scripts/bootstrap test
+	@$(PYTEST) -m soak $(ARGS)
+
+format: ## let the formatter and the linter's safe fixes change the files
+	@scripts/bootstrap test
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+
+docs: ## write the parts of docs/ that are made from the code
+	@scripts/bootstrap test
+	@.venv/bin/python scripts/cli_reference.py
+
+clean: ## forget environments and caches; a state directory stays
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
