@@ -116,6 +116,12 @@ class IsolationUnavailableError(LiftlockError):
     code = "IsolationUnavailable"
 
 
+class SandboxFailedError(LiftlockError):
+    """The sandbox machinery, not the task in it, failed: the launcher is gone or was asked for what it refuses."""
+
+    code = "SandboxFailed"
+
+
 class StorageError(LiftlockError):
     """The database or the blob store could not do what was asked; nothing of it took effect (HTTP 500)."""
 
