@@ -1,0 +1,89 @@
+"""The server's side of a connection, with the limits that uvicorn lacks: a slow or endless request is ended.
+
+A request's head must be complete `HEAD_LIMIT_S` after its first byte and hold at most `HEAD_LIMIT_BYTES`; while its
+body arrives, some byte must come every `BODY_IDLE_LIMIT_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_LIMIT_S = 10.0
+HEAD_LIMIT_BYTES = 64 * 1024
+BODY_IDLE_LIMIT_S = 30.0
+FIRST_BYTE_LIMIT_S = 20.0
+
+
+class DeadlineProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol with deadlines on receiving a request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._in_head = False
+        self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn narrows it too
+        super().connection_made(transport)
+        self._arm(FIRST_BYTE_LIMIT_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._count(len(data))
+        elif self._receiving_body():
+            self._arm(BODY_IDLE_LIMIT_S)
+        if not self.transport.is_closing():
+            super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+        self._arm(HEAD_LIMIT_S)
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._arm(BODY_IDLE_LIMIT_S)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._disarm()
+        super().on_message_complete()
+
+    def _receiving_body(self) -> bool:
+        return self._deadline is not None
+
+    def _count(self, size: int) -> None:
+        """Count a head's bytes, some twice: as they arrive in pieces and as they are parsed."""
+        self._head_bytes += size
+        if self._head_bytes > 2 * HEAD_LIMIT_BYTES and not self.transport.is_closing():
+            self.transport.close()
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._deadline = self.loop.call_later(seconds, self._expired)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _expired(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.close()
