@@ -1,0 +1,1 @@
+"""The scope algebra: who satisfies what, what roles give, and why."""
