@@ -44,9 +44,9 @@ def sections(command: click.Command, name: str, parent: click.Context | None) ->
 def page() -> str:
     """Return the whole page; the same on every machine, whatever its terminal and settings."""
     os.environ.update({"NO_COLOR": "1", "COLUMNS": str(WIDTH)})
-    from liftlock.cli.main import main  # noqa: PLC0415  # after the environment is fixed
+    from liftlock.cli.main import cli  # noqa: PLC0415  # after the environment is fixed
 
-    return "\n".join([HEAD, *sections(main, "liftlock", None)])
+    return "\n".join([HEAD, *sections(cli, "liftlock", None)])
 
 
 def run(arguments: list[str]) -> int:
