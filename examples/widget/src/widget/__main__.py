@@ -1,0 +1,7 @@
+"""`python3 -m widget`."""
+
+import sys
+
+from widget.cli import main
+
+sys.exit(main())
