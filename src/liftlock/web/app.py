@@ -1,0 +1,54 @@
+"""The control plane's whole ASGI application: the API, and what operators ask for (`/healthz`, `/readyz`, `/metrics`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from liftlock.errors import LiftlockError
+from liftlock.web.dispatch import Api, Receive, Scope, Send
+
+_TEXT = b"text/plain; charset=utf-8"
+_FIXED = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+
+Check = Callable[[], Awaitable[None]]
+
+
+class App:
+    """Sends a request to the part that answers it."""
+
+    def __init__(self, api: Api, registry: CollectorRegistry, ready: Check) -> None:
+        """Make the application; `ready` raises a LiftlockError while the store can't be read."""
+        self._api = api
+        self._registry = registry
+        self._ready = ready
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        path = scope["path"]
+        if path.startswith("/api/"):
+            await self._api(scope, receive, send)
+        elif path == "/healthz":
+            await _text(send, 200, b"ok\n")
+        elif path == "/readyz":
+            await self._readiness(send)
+        elif path == "/metrics":
+            await _text(send, 200, generate_latest(self._registry))
+        else:
+            await _text(send, 404, b"not found: the API is below /api/\n")
+
+    async def _readiness(self, send: Send) -> None:
+        try:
+            await self._ready()
+        except LiftlockError as error:
+            await _text(send, 503, f"not ready: {error.code}\n".encode())
+        else:
+            await _text(send, 200, b"ready\n")
+
+
+async def _text(send: Send, status: int, body: bytes) -> None:
+    headers = [*_FIXED, (b"content-type", _TEXT), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
