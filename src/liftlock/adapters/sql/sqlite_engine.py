@@ -30,7 +30,7 @@ BUSY_TIMEOUT_MS = 10_000
 _CACHE_KIB = 16 * 1024
 
 
-class _Job(NamedTuple):
+class _Order(NamedTuple):
     future: asyncio.Future[Any]
     script: Callable[[], Script[Any]]
     envelope: Envelope | None
@@ -66,7 +66,7 @@ class SqliteEngine:
     def __init__(self, path: Path, wakeups: Wakeups) -> None:
         self._loop = asyncio.get_running_loop()
         self._wakeups = wakeups
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._writer_connection = connect(path)
         self._reader = connect(path, read_only=True)
         self._closed = False
@@ -92,7 +92,7 @@ class SqliteEngine:
         if self._closed:
             raise StorageError("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(future, script, envelope))
+        self._orders.put(_Order(future, script, envelope))
         # A caller that goes away must not be told "cancelled" while its change commits: the write goes on.
         return await asyncio.shield(future)
 
@@ -100,15 +100,15 @@ class SqliteEngine:
         if self._closed:
             return
         self._closed = True
-        self._jobs.put(None)
+        self._orders.put(None)
         await asyncio.to_thread(self._thread.join)
         await asyncio.sleep(0)
         self._reader.close()
 
     def _write_forever(self) -> None:
         while True:
-            job = self._jobs.get()
-            batch, last = self._gather(job)
+            order = self._orders.get()
+            batch, last = self._gather(order)
             if batch:
                 outcomes = self._commit(batch)
                 self._loop.call_soon_threadsafe(self._settle, outcomes)
@@ -116,31 +116,31 @@ class SqliteEngine:
                 self._writer_connection.close()
                 return
 
-    def _gather(self, first: _Job | None) -> tuple[list[_Job], bool]:
+    def _gather(self, first: _Order | None) -> tuple[list[_Order], bool]:
         """Return what waits now, and whether the end was asked for."""
-        batch: list[_Job] = []
-        job = first
-        while job is not None:
-            batch.append(job)
+        batch: list[_Order] = []
+        order = first
+        while order is not None:
+            batch.append(order)
             if len(batch) == MAX_BATCH:
                 return batch, False
             try:
-                job = self._jobs.get_nowait()
+                order = self._orders.get_nowait()
             except queue.Empty:
                 return batch, False
         return batch, True
 
-    def _commit(self, batch: list[_Job]) -> list[_Outcome]:
+    def _commit(self, batch: list[_Order]) -> list[_Outcome]:
         execute = self._writer_connection.execute
         try:
             execute("BEGIN IMMEDIATE")
-            outcomes = [_attempt(job, execute) for job in batch]
+            outcomes = [_attempt(order, execute) for order in batch]
             execute("COMMIT")
         except apsw.Error as error:
             with contextlib.suppress(apsw.Error):
                 execute("ROLLBACK")
             failure = StorageError(f"SQLite could not commit, nothing took effect: {error}")
-            return [_Outcome(job.future, None, failure, []) for job in batch]
+            return [_Outcome(order.future, None, failure, []) for order in batch]
         return outcomes
 
     def _settle(self, outcomes: list[_Outcome]) -> None:
@@ -154,24 +154,24 @@ class SqliteEngine:
                 self._wakeups.wake(channel)
 
 
-def _attempt(job: _Job, execute: Callable[..., apsw.Cursor]) -> _Outcome:
+def _attempt(order: _Order, execute: Callable[..., apsw.Cursor]) -> _Outcome:
     """Run one caller's scripts in a savepoint; an exception undoes this caller's statements only."""
     wakes: list[str] = []
     execute("SAVEPOINT caller")
     try:
-        if job.envelope is not None:
-            _run(guards(job.envelope), execute, wakes)
-        value = _run(job.script(), execute, wakes)
-        if job.envelope is not None:
-            _run(trail(job.envelope), execute, wakes)
+        if order.envelope is not None:
+            _run(guards(order.envelope), execute, wakes)
+        value = _run(order.script(), execute, wakes)
+        if order.envelope is not None:
+            _run(trail(order.envelope), execute, wakes)
     except Exception as error:  # noqa: BLE001 -- the caller gets it; the other callers of the batch must go on
         execute("ROLLBACK TO caller")
         execute("RELEASE caller")
         if isinstance(error, apsw.Error):
             error = StorageError(f"SQLite refused a statement, nothing took effect: {error}")
-        return _Outcome(job.future, None, error, [])
+        return _Outcome(order.future, None, error, [])
     execute("RELEASE caller")
-    return _Outcome(job.future, value, None, wakes)
+    return _Outcome(order.future, value, None, wakes)
 
 
 def _run(script: Script[T], execute: Callable[..., apsw.Cursor], wakes: list[str] | None) -> T:
