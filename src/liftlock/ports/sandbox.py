@@ -19,7 +19,8 @@ import msgspec
 MIB = 1 << 20
 GIB = 1 << 30
 
-CgroupKind = Literal["cgroup-v1", "cgroup-v2", "none"]
+LimitKind = Literal["cgroup-v1", "cgroup-v2", "rlimit", "none"]
+"""What enforces a limit: a cgroup for the whole tree, a resource limit (weaker: see `missing`), or nothing."""
 FileProblem = Literal["absent", "not-a-file", "symlink", "outside", "bad-path", "too-large", "too-many"]
 
 
@@ -32,9 +33,9 @@ class IsolationLevel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     users: Literal["separate", "single-user"]
-    memory: CgroupKind
-    pids: CgroupKind
-    cpu: CgroupKind
+    memory: LimitKind
+    pids: LimitKind
+    cpu: LimitKind
     disk: Literal["filesystem", "watched"]
     user_namespaces: bool = True
     seccomp: bool = True
@@ -53,7 +54,7 @@ class IsolationLevel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def why_not_untrusted(self) -> tuple[str, ...]:
         """Return why a pool for untrusted work must refuse to run here; empty: it may run."""
-        lacks = [name for name in ("memory", "pids") if getattr(self, name) == "none"]
+        lacks = [name for name in ("memory", "pids") if not getattr(self, name).startswith("cgroup")]
         reasons = [f"no cgroup limit on {name}: one task can starve the machine" for name in lacks]
         if not self.seccomp:
             reasons.append("no seccomp filter: the whole kernel interface is open to the task")
@@ -85,6 +86,8 @@ class Scratch(msgspec.Struct, frozen=True):
 
     slot: int
     name: str
+    max_bytes: int = 0
+    """What was granted: the request, or less where the disk has less free."""
 
 
 class Bind(msgspec.Struct, frozen=True):
