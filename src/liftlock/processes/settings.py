@@ -1,0 +1,54 @@
+"""What `liftlock up` tells the control plane, through an anonymous file in memory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TypeVar
+
+import msgspec
+
+from liftlock.processes.privileges import UserIds
+
+T = TypeVar("T")
+
+
+class StaticClientSettings(msgspec.Struct, frozen=True):
+    """A client that is configuration: it exists while liftlock runs and can't be changed by the API."""
+
+    client_id: str
+    access_token: str
+    scopes: tuple[str, ...]
+    description: str
+
+
+class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the control plane is told.
+
+    `directory`: its own, absolute. `database`: a `postgresql://` address, or None for SQLite in `directory`.
+    `policy`: the contents of the standing policy file (TOML), or None for the default policy.
+    """
+
+    directory: str
+    database: str | None
+    listen_fd: int
+    root_url: str
+    static_clients: tuple[StaticClientSettings, ...]
+    credentials_issuer: str
+    policy: str | None
+    user: UserIds | None
+
+
+def arguments(description: str) -> tuple[int, int]:
+    """Parse the two arguments that the supervisor gives to every child: settings descriptor, parent's pid."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--settings-fd", type=int, required=True, help="descriptor of the settings, as JSON")
+    parser.add_argument("--parent-pid", type=int, required=True, help="the process to die with")
+    parsed = parser.parse_args()
+    return parsed.settings_fd, parsed.parent_pid
+
+
+def read(settings_fd: int, settings_type: type[T]) -> T:
+    """Return the settings that the descriptor holds, and close it."""
+    with os.fdopen(settings_fd, "rb") as source:
+        return msgspec.json.decode(source.read(), type=settings_type)

@@ -1,0 +1,217 @@
+"""`liftlock up`: the control plane, its schedulers and local workers, in the foreground.
+
+Ready when `GET /api/auth/v1/ping` answers 200. SIGTERM ends it cleanly; started again on the same state directory it
+goes on where it was. Source: docs/reference/up.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import msgspec
+
+from liftlock.errors import InputInvalidError, IsolationUnavailableError
+from liftlock.processes import state_directory
+from liftlock.processes.local_workers import LocalWorkers
+from liftlock.processes.settings import ControlPlaneSettings, StaticClientSettings
+from liftlock.processes.supervisor import Child, Supervisor
+
+READY_LIMIT_S = 60.0
+ISSUER = "static/liftlock/issuer"
+_KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line, checked."""
+
+    state_dir: Path
+    host: str
+    port: int
+    workers: int
+    database: str | None
+    policy: str | None
+    wheelhouse: Path | None
+
+
+@click.command()
+@click.option(
+    "--state-dir",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where everything is kept.",
+)
+@click.option(
+    "--listen", required=True, metavar="HOST:PORT", help="Address to serve on; port 0 takes a free one."
+)
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 64),
+    help="Local workers, one task each.",
+)
+@click.option(
+    "--database", metavar="URL", help="A postgresql:// address; without it SQLite in the state directory."
+)
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The standing policy (TOML).",
+)
+@click.option(
+    "--wheelhouse",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of wheels that tasks' lock files may name by digest.",
+)
+def up(
+    state_dir: Path,
+    listen: str,
+    workers: int,
+    database: str | None,
+    policy: Path | None,
+    wheelhouse: Path | None,
+) -> None:
+    """Run the control plane, the schedulers and local workers."""
+    host, port = _address(listen)
+    options = Options(
+        state_dir.absolute(),
+        host,
+        port,
+        workers,
+        database,
+        policy.read_text() if policy else None,
+        wheelhouse,
+    )
+    asyncio.run(_run(options))
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise InputInvalidError(f"--listen: expected HOST:PORT such as 127.0.0.1:8765, got {listen!r}")
+    return host.strip("[]"), int(port)
+
+
+async def _run(options: Options) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    lock = state_directory.prepare(options.state_dir)
+    try:
+        with _listen(options) as listening:
+            await _supervise(options, listening, stop)
+    finally:
+        os.close(lock)
+
+
+def _listen(options: Options) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((options.host, options.port))
+        listening.listen(1024)
+    except OSError as error:
+        listening.close()
+        raise InputInvalidError(f"--listen {options.host}:{options.port}: {error.strerror}") from error
+    return listening
+
+
+async def _supervise(options: Options, listening: socket.socket, stop: asyncio.Event) -> None:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    root_url = f"http://{host}:{listening.getsockname()[1]}"
+    root_token = _root_credentials(options.state_dir, root_url)
+    workers = LocalWorkers.prepare(options.state_dir, options.workers, options.wheelhouse, root_url)
+    for line in workers.isolation_lines:
+        click.echo(f"liftlock: {line}", err=True)
+    clients = (
+        StaticClientSettings(
+            state_directory.ROOT_CLIENT, root_token, ("*",), "The root client of this installation."
+        ),
+        StaticClientSettings(
+            ISSUER, secrets.token_urlsafe(33), ("*",), "Issues the credentials of tasks' runs."
+        ),
+        *workers.clients,
+    )
+    settings = ControlPlaneSettings(
+        directory=str(state_directory.own(options.state_dir / "control", workers.control_user)),
+        database=options.database,
+        listen_fd=listening.fileno(),
+        root_url=root_url,
+        static_clients=clients,
+        credentials_issuer=ISSUER,
+        policy=options.policy,
+        user=workers.control_user,
+    )
+    supervisor = Supervisor({name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ})
+    control = Child(
+        "control plane",
+        "liftlock.processes.control_plane",
+        lambda: msgspec.json.encode(settings),
+        pass_fds=(listening.fileno(),),
+    )
+    try:
+        await supervisor.start(control)
+        if await _until_ready(root_url, stop):
+            for child in workers.children():
+                await supervisor.start(child)
+            click.echo(
+                f"liftlock: ready at {root_url}; credentials in {options.state_dir}/liftlock.env", err=True
+            )
+        await stop.wait()
+        click.echo("liftlock: stopping", err=True)
+    finally:
+        await supervisor.stop()
+
+
+def _root_credentials(state_dir: Path, root_url: str) -> str:
+    """Return the root client's token, kept from start to start, and write `liftlock.env`."""
+    token = state_directory.read_environment(state_dir).get(
+        "TASKCLUSTER_ACCESS_TOKEN"
+    ) or secrets.token_urlsafe(33)
+    values = {
+        "TASKCLUSTER_ROOT_URL": root_url,
+        "TASKCLUSTER_CLIENT_ID": state_directory.ROOT_CLIENT,
+        "TASKCLUSTER_ACCESS_TOKEN": token,
+    }
+    state_directory.write_environment(state_dir, values)
+    return token
+
+
+async def _until_ready(root_url: str, stop: asyncio.Event) -> bool:
+    """Return True once the control plane answers, False if asked to stop before.
+
+    Raises:
+        IsolationUnavailableError: it did not answer in time.
+    """
+    host, _, port = root_url.removeprefix("http://").rpartition(":")
+    deadline = time.monotonic() + READY_LIMIT_S
+    while time.monotonic() < deadline:
+        if stop.is_set():
+            return False
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            if await asyncio.wait_for(_ping(host.strip("[]"), int(port)), 5):
+                return True
+        await asyncio.sleep(0.02)
+    raise IsolationUnavailableError(
+        f"the control plane did not answer within {READY_LIMIT_S:.0f} s; see its log above"
+    )
+
+
+async def _ping(host: str, port: int) -> bool:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(b"GET /api/auth/v1/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return b" 200 " in await reader.readline()
+    finally:
+        writer.close()
