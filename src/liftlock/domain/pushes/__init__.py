@@ -1,0 +1,1 @@
+"""Registered repositories, what moved in them, and the decision task that a push brings about."""
