@@ -12,17 +12,14 @@ help: ## this list
 
 demo: ## the heart of liftlock on a real push, in a few minutes (KEEP=1 leaves it running)
 	@scripts/bootstrap run
-	@scripts/wheelhouse
 	@.venv/bin/liftlock demo $(if $(KEEP),--keep) $(ARGS)
 
 up: ## control plane and a local worker in the foreground (STATE_DIR=.liftlock LISTEN=127.0.0.1:8765)
 	@scripts/bootstrap run
-	@scripts/wheelhouse
 	@.venv/bin/liftlock up --state-dir $(STATE_DIR) --listen $(LISTEN) $(ARGS)
 
 test: ## all tests but the long runs; starts and stops its own PostgreSQL (ARGS="-k scopes")
 	@scripts/bootstrap test
-	@scripts/wheelhouse
 	@$(PYTEST) -n 2 --dist loadgroup $(ARGS)
 
 check: ## format, lint, types, imports, budgets, docs in step with the code
@@ -31,12 +28,10 @@ check: ## format, lint, types, imports, budgets, docs in step with the code
 
 bench: ## start-up, latencies and cost per request, against their limits
 	@scripts/bootstrap test
-	@scripts/wheelhouse
 	@.venv/bin/python benchmarks/run.py $(ARGS)
 
 soak: ## long runs: repeated kills, big logs; not part of CI
 	@scripts/bootstrap test
-	@scripts/wheelhouse
 	@$(PYTEST) -m soak $(ARGS)
 
 format: ## let the formatter and the linter's safe fixes change the files

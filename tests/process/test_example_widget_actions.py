@@ -1,0 +1,134 @@
+"""The example's in-tree actions, run by taskgraph as their hooks run them, and the checks inside their tasks (A2, A13)."""
+
+from __future__ import annotations
+
+import pytest
+from widget_stand_in import ROLE, Widget
+
+pytestmark = pytest.mark.process
+
+
+def named(widget: Widget, label: str) -> str:
+    [task_id] = [i for i, task in widget.api.tasks.items() if task["metadata"]["name"] == label]
+    return task_id
+
+
+@pytest.fixture
+def decided(widget: Widget) -> Widget:
+    """A push whose decision task has run."""
+    widget.decide()
+    return widget
+
+
+def test_retrigger_creates_a_copy_that_uses_the_same_build(decided: Widget) -> None:
+    made, done = decided.act("retrigger", task_id=named(decided, "test-unit-1"), given={})
+    assert done.returncode == 0, done.stdout
+    [copy] = made.values()
+    assert copy["metadata"]["name"] == "test-unit-1"
+    assert copy["taskGroupId"] == decided.group
+    assert sorted(copy["dependencies"]) == sorted(["ACTION", decided.group, named(decided, "build-dist")])
+    assert copy["extra"]["parent"] == "ACTION"
+
+
+def test_retrigger_creates_as_many_copies_as_asked_for_and_what_depends_on_them(decided: Widget) -> None:
+    given = {"times": 2, "downstream": True}
+    made, done = decided.act("retrigger", task_id=named(decided, "build-dist"), given=given)
+    assert done.returncode == 0, done.stdout
+    assert sorted(task["metadata"]["name"] for task in made.values()) == (
+        ["build-dist"] * 2 + ["test-unit-1"] * 2 + ["test-unit-2"] * 2
+    )
+
+
+def test_retrigger_without_input_takes_the_defaults(decided: Widget) -> None:
+    made, done = decided.act("retrigger", task_id=named(decided, "build-dist"))
+    assert (done.returncode, len(made)) == (0, 1), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"schedulerId": "demo-level-1"}, "expected schedulerId demo-level-3, found demo-level-1"),
+        ({"workerType": "privileged"}, "expected queue local/unprivileged, found local/privileged"),
+        ({"tags": {"project": "gadget"}}, "expected project widget, found gadget"),
+        ({"taskGroupId": "ANOTHER"}, "expected taskGroupId GROUP, found ANOTHER"),
+    ],
+)
+def test_retrigger_refuses_a_task_that_is_not_of_this_push(
+    decided: Widget, change: dict[str, object], found: str
+) -> None:
+    task_id = named(decided, "test-unit-1")
+    decided.api.tasks[task_id] = {**decided.api.tasks[task_id], **change}
+    made, done = decided.act("retrigger", task_id=task_id, given={})
+    assert (done.returncode, made) == (1, {})
+    assert f"task {task_id}: {found}" in done.stdout
+
+
+def test_add_tasks_creates_what_the_push_left_out(decided: Widget) -> None:
+    made, done = decided.act("add-tasks", given={"tasks": ["measure-speed"]})
+    assert done.returncode == 0, done.stdout
+    assert [task["metadata"]["name"] for task in made.values()] == ["measure-speed"]
+
+
+def test_add_tasks_refuses_a_part_of_a_release(decided: Widget) -> None:
+    made, done = decided.act("add-tasks", given={"tasks": ["promote-release"]})
+    assert (done.returncode, made) == (1, {})
+    assert "promote-release is part of a release: only release-promotion creates it" in done.stdout
+
+
+def test_add_tasks_names_the_labels_that_exist(decided: Widget) -> None:
+    made, done = decided.act("add-tasks", given={"tasks": ["measure-sped"]})
+    assert (done.returncode, made) == (1, {})
+    assert "no task 'measure-sped' in this push's graph; there are build-dist, measure-speed" in done.stdout
+
+
+def complete(widget: Widget) -> None:
+    widget.api.states = dict.fromkeys(widget.api.tasks, "completed")
+
+
+def test_release_promotion_creates_the_task_with_the_privilege(decided: Widget) -> None:
+    complete(decided)
+    given = {"version": "1.2.0", "channel": "beta"}
+    made, done = decided.act("release-promotion", given=given, permission="release-promotion")
+    assert done.returncode == 0, done.stdout
+    [task] = made.values()
+    assert task["scopes"] == ["secrets:get:project/widget/release"]
+    assert task["payload"]["env"]["RELEASE_VERSION"] == "1.2.0"
+    assert task["payload"]["env"]["RELEASE_CHANNEL"] == "beta"
+    assert task["payload"]["features"] == {"taskclusterProxy": True}
+    upstream = {
+        "ACTION",
+        decided.group,
+        *(named(decided, label) for label in ("build-dist", "test-unit-1", "test-unit-2")),
+    }
+    assert set(task["dependencies"]) == upstream
+
+
+def test_release_promotion_refuses_another_version(decided: Widget) -> None:
+    complete(decided)
+    given = {"version": "1.3.0", "channel": "beta"}
+    made, done = decided.act("release-promotion", given=given, permission="release-promotion")
+    assert (done.returncode, made) == (1, {})
+    assert "expected 1.2.0 as in version.txt, got 1.3.0" in done.stdout
+
+
+def test_release_promotion_waits_for_every_test(decided: Widget) -> None:
+    complete(decided)
+    failed = named(decided, "test-unit-2")
+    decided.api.states[failed] = "failed"
+    given = {"version": "1.2.0", "channel": "beta"}
+    made, done = decided.act("release-promotion", given=given, permission="release-promotion")
+    assert (done.returncode, made) == (1, {})
+    assert f"test-unit-2 ({failed}): expected completed, found failed" in done.stdout
+
+
+def test_release_promotion_does_not_run_with_the_scopes_of_a_generic_action(decided: Widget) -> None:
+    complete(decided)
+    given = {"version": "1.2.0", "channel": "beta"}
+    made, done = decided.act("release-promotion", given=given, permission="generic")
+    assert (done.returncode, made) == (1, {})
+    assert f"Expected task scope {ROLE}:action:release-promotion" in done.stdout
+
+
+def test_an_action_that_creates_nothing_leaves_an_empty_map_for_later_actions(decided: Widget) -> None:
+    decided.act("add-tasks", given={"tasks": ["no such"]})
+    assert (decided.repo / "artifacts/label-to-taskid.json").read_text() == "{}\n"
