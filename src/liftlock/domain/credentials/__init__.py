@@ -1,0 +1,1 @@
+"""Proof of who calls: Hawk, bewits and temporary credentials."""
