@@ -22,7 +22,7 @@ from liftlock.errors import (
     TooLargeError,
 )
 from liftlock.ports.clock import Clock
-from liftlock.services.authorize import Authorizer, HttpFacts
+from liftlock.services.authorize import Authorizer, HttpFacts, checked
 from liftlock.values.json import decode, encode
 from liftlock.web.errors import STATUS_OF_CODE, body_of
 from liftlock.web.routing import ApiRequest, Reply, Route, RouteTable
@@ -90,6 +90,7 @@ class Api:
             try:
                 return await self._handle(exchange, route, query, body)
             except StaleSnapshotError:
+                self._authorizer.expire()
                 if attempt == MAX_ATTEMPTS:
                     raise
         raise StaleSnapshotError("unreachable: attempts are bounded")
@@ -140,7 +141,7 @@ class Api:
                 headers=headers,
                 target=exchange.target,
                 root_url=exchange.root_url,
-                receive=exchange.chunks,
+                receive=lambda: checked(exchange.chunks(), caller, headers.get("content-type", "")),
             )
         )
         return value if isinstance(value, Reply) else Reply(status=204 if value is None else 200, body=value)

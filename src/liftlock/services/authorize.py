@@ -1,0 +1,185 @@
+"""Who calls and what they may: the only place that refuses callers.
+
+Source: docs/reference/access.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from liftlock.domain.credentials.authentication import ANONYMOUS_CLIENT, Signed, authenticate
+from liftlock.domain.credentials.endpoint import signed_endpoint
+from liftlock.domain.credentials.hawk import PayloadHasher, Target, verify_payload_hash
+from liftlock.domain.scopes.attenuation import expand_caller
+from liftlock.domain.scopes.roles import ANONYMOUS
+from liftlock.domain.scopes.satisfaction import AllOf, Expression, Refusal, ScopeSet, decide, to_wire
+from liftlock.errors import RefusedError
+from liftlock.ports.envelope import AuditRecord, Envelope, Event, Nonce, Verdict
+from liftlock.services.access_snapshot import AccessCache, Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpFacts:
+    """What authentication needs of a request.
+
+    `target` is the raw path and query; `body` None means that it streams (see `checked`); `writes` says whether the
+    method changes something, so that it must not be replayed.
+    """
+
+    method: str
+    target: str
+    host: str
+    forwarded_port: str | None = None
+    forwarded_proto: str | None = None
+    authorization: str | None = None
+    content_type: str = ""
+    body: bytes | None = b""
+    writes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The authenticated principal, fixed for one request.
+
+    `scopes` are expanded, with authorizedScopes applied; `own` are the same before expansion, for explanations.
+    `client_id` is for records; what a caller may is decided by its scopes alone.
+    """
+
+    client_id: str
+    scopes: ScopeSet
+    own: tuple[str, ...]
+    access_version: int
+    expires: datetime
+    nonce: Nonce | None = None
+    payload_hash: str | None = None
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether the request had no credentials."""
+        return self.client_id == ANONYMOUS_CLIENT
+
+    def satisfies(self, need: Expression | list[str]) -> bool:
+        """Tell whether the caller has what `need` says (a list means all of it)."""
+        return self.refusal(need) is None
+
+    def refusal(self, need: Expression | list[str]) -> Refusal | None:
+        """Return why the answer is no, or None if it is yes."""
+        return decide(self.scopes, AllOf(*need) if isinstance(need, list) else need)
+
+    def require(self, need: Expression | list[str]) -> None:
+        """Return if the caller has what `need` says (a list means all of it).
+
+        Raises:
+            RefusedError: naming what is missing and how to get it.
+        """
+        refusal = self.refusal(need)
+        if refusal is not None:
+            who = "A caller without credentials" if self.anonymous else f"Client {self.client_id}"
+            raise RefusedError(
+                refusal.message(who), required=to_wire(refusal.need), unsatisfied=to_wire(refusal.unsatisfied)
+            )
+
+    def envelope(
+        self, now: datetime, *audit: AuditRecord, events: Sequence[Event] = (), records: Sequence[Any] = ()
+    ) -> Envelope:
+        """Return the envelope for the one transaction of a request that writes.
+
+        The nonce commits with it: a second transaction with the same envelope is a replay. One that rolls back leaves
+        the nonce unused; a request that needs a further transaction takes `follow_up().envelope(…)` for it.
+        """
+        return Envelope(
+            now=now,
+            nonce=self.nonce,
+            access_version=self.access_version,
+            audit=audit,
+            events=tuple(events),
+            records=tuple(records),
+        )
+
+    def follow_up(self) -> Caller:
+        """Return the same caller for what follows the transaction that stored its nonce."""
+        return replace(self, nonce=None)
+
+    def record(self, action: str, subject: str, verdict: Verdict = "changed", **details: Any) -> AuditRecord:
+        """Return the audit record of this caller's `action` on `subject`."""
+        return AuditRecord(self.client_id, action, subject, verdict, details)
+
+
+class Authorizer:
+    """Turns requests into callers."""
+
+    def __init__(self, access: AccessCache) -> None:
+        self._access = access
+
+    async def authenticate(self, facts: HttpFacts, now: datetime) -> Caller:
+        """Return who made the request: by Hawk, bewit or temporary credentials; anonymous without credentials.
+
+        Raises:
+            AuthenticationFailedError: the credentials prove nothing; the message says why.
+        """
+        snapshot = await self._access.current(now)
+        host, port = "", 0
+        if facts.authorization is not None or "bewit=" in facts.target:
+            host, port = signed_endpoint(
+                facts.host, forwarded_port=facts.forwarded_port, forwarded_proto=facts.forwarded_proto
+            )
+        signed = Signed(
+            Target(facts.method, facts.target, host, port),
+            facts.authorization,
+            facts.content_type,
+            facts.body,
+        )
+        found = authenticate(signed, snapshot.client, snapshot.book, now)
+        if found.scheme != "none":
+            self._access.used(found.client_id, now)
+        return Caller(
+            client_id=found.client_id,
+            scopes=found.scopes,
+            own=found.own,
+            access_version=snapshot.version,
+            expires=found.expires,
+            nonce=Nonce(found.client_id, *found.nonce) if facts.writes and found.nonce is not None else None,
+            payload_hash=found.payload_hash,
+        )
+
+    async def internal(self, client_id: str, scopes: Sequence[str], now: datetime) -> Caller:
+        """Return a caller for one of liftlock's own acts, such as a hook that fires: these scopes, expanded, no nonce.
+
+        `client_id` names who acts in the records, such as `hook/<group>/<id>`.
+        """
+        snapshot = await self._access.current(now)
+        return _internal(snapshot, client_id, scopes, now)
+
+    def expire(self) -> None:
+        """Make the next decision read roles and clients anew; to be called on StaleSnapshotError."""
+        self._access.expire()
+
+
+def _internal(snapshot: Snapshot, client_id: str, scopes: Sequence[str], now: datetime) -> Caller:
+    return Caller(
+        client_id=client_id,
+        scopes=expand_caller(snapshot.book, scopes),
+        own=(*scopes, ANONYMOUS),
+        access_version=snapshot.version,
+        expires=now,
+    )
+
+
+async def checked(chunks: AsyncIterator[bytes], caller: Caller, content_type: str) -> AsyncIterator[bytes]:
+    """Yield a streamed body; if its hash was signed, compare it at the end.
+
+    Raises:
+        AuthenticationFailedError: after the last chunk: nothing of the body may have taken effect before.
+    """
+    if caller.payload_hash is None:
+        async for chunk in chunks:
+            yield chunk
+        return
+    hasher = PayloadHasher(content_type)
+    async for chunk in chunks:
+        hasher.update(chunk)
+        yield chunk
+    verify_payload_hash(caller.payload_hash, hasher.finish())
