@@ -16,7 +16,7 @@ demo: ## the heart of liftlock on a real push, in a few minutes (KEEP=1 leaves i
 
 up: ## control plane and a local worker in the foreground (STATE_DIR=.liftlock LISTEN=127.0.0.1:8765)
 	@scripts/bootstrap run
-	@.venv/bin/liftlock up --state-dir $(STATE_DIR) --listen $(LISTEN) $(ARGS)
+	@.venv/bin/liftlock up --state-dir $(STATE_DIR) --listen $(LISTEN) --wheelhouse .cache/wheelhouse $(ARGS)
 
 test: ## all tests but the long runs; starts and stops its own PostgreSQL (ARGS="-k scopes")
 	@scripts/bootstrap test
@@ -42,6 +42,7 @@ format: ## let the formatter and the linter's safe fixes change the files
 docs: ## write the parts of docs/ that are made from the code
 	@scripts/bootstrap test
 	@.venv/bin/python scripts/cli_reference.py
+	@.venv/bin/python scripts/api_reference.py
 
 clean: ## forget environments and caches; a state directory stays
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
