@@ -1,0 +1,184 @@
+"""Creating a task: one transaction that checks its group and its dependencies and lets it wait or run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from liftlock.adapters.sql.script import Dialect, Script, Sql
+from liftlock.adapters.sql.task_rows import COLUMNS, due_of, enqueue, event_of, publish, task_of, text
+from liftlock.domain.tasks.definition import Definition, rank_of
+from liftlock.domain.tasks.dependencies import ALL_RESOLVED, is_satisfied
+from liftlock.domain.tasks.index_routes import IndexEntry
+from liftlock.domain.tasks.lifecycle import begin
+from liftlock.domain.tasks.statuses import Task
+from liftlock.errors import ConflictError, InputInvalidError
+from liftlock.values.instants import format_ms, to_ms
+from liftlock.values.json import decode
+
+_SHOWN = 5
+"""Ids named in an error message."""
+
+
+def create_script(
+    dialect: Dialect, definition: Definition, entries: Sequence[IndexEntry], now_ms: int
+) -> Script[tuple[Task, bool]]:
+    """Return the task and whether it was created now; an equal one that exists is the answer too."""
+    while True:
+        rows = yield Sql(
+            f"SELECT d.document, {COLUMNS} FROM task t JOIN task_definition d ON d.id = t.id WHERE t.task_id = $1",  # noqa: S608 -- constants
+            (definition.task_id,),
+        )
+        if rows:
+            if not definition.same_as(decode(rows[0][0].encode())):
+                raise ConflictError(f"task {definition.task_id} exists with a different definition")
+            return task_of(rows[0][1:]), False
+        satisfied = yield from _dependencies(dialect, definition)
+        yield from _join_group(dialect, definition)
+        made = yield from _insert(dialect, definition, entries, satisfied, now_ms)
+        if made is not None:
+            return made, True
+
+
+def _dependencies(dialect: Dialect, definition: Definition) -> Script[frozenset[str]]:
+    """Return which dependencies are satisfied already; their rows are locked against resolving meanwhile."""
+    wanted = set(definition.dependencies) - {definition.task_id}
+    if not wanted:
+        return frozenset()
+    if dialect == "postgresql":
+        rows = yield Sql(
+            "SELECT task_id, state, expires FROM task WHERE task_id = ANY($1::text[]) ORDER BY task_id FOR SHARE",
+            (sorted(wanted),),
+        )
+    else:
+        rows = yield Sql(
+            "SELECT t.task_id, t.state, t.expires FROM json_each($1) d CROSS JOIN task t ON t.task_id = d.value",
+            (json.dumps(sorted(wanted)),),
+        )
+    missing = sorted(wanted - {row[0] for row in rows})
+    if missing:
+        raise InputInvalidError(
+            f"dependencies: {_some(missing)} do not exist; create a task's dependencies before the task"
+        )
+    deadline_ms = to_ms(definition.deadline)
+    early = sorted(row[0] for row in rows if row[2] < deadline_ms)
+    if early:
+        raise InputInvalidError(
+            f"dependencies: {_some(early)} expire before this task's deadline {format_ms(deadline_ms)}"
+        )
+    return frozenset(row[0] for row in rows if is_satisfied(definition.requires, row[1]))
+
+
+def _some(ids: list[str]) -> str:
+    more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+    return ", ".join(ids[:_SHOWN]) + more
+
+
+def _join_group(dialect: Dialect, definition: Definition) -> Script[None]:
+    """Make the group if there is none; hold it open until the transaction ends."""
+    share = " FOR SHARE" if dialect == "postgresql" else ""
+    look = Sql(
+        f"SELECT scheduler_id, sealed FROM task_group WHERE group_id = $1{share}",  # noqa: S608 -- constant
+        (definition.task_group_id,),
+    )
+    rows = yield look
+    if not rows:
+        yield Sql(
+            "INSERT INTO task_group(group_id, scheduler_id, sealed) VALUES ($1, $2, NULL) ON CONFLICT DO NOTHING",
+            (definition.task_group_id, definition.scheduler_id),
+        )
+        rows = yield look
+    scheduler_id, sealed = rows[0]
+    if scheduler_id != definition.scheduler_id:
+        raise ConflictError(
+            f"task group {definition.task_group_id} belongs to schedulerId {scheduler_id!r},"
+            f" not {definition.scheduler_id!r}; a group has one schedulerId"
+        )
+    if sealed is not None:
+        raise ConflictError(
+            f"task group {definition.task_group_id} was sealed at {format_ms(sealed)}; create a new group"
+        )
+
+
+def _insert(
+    dialect: Dialect,
+    definition: Definition,
+    entries: Sequence[IndexEntry],
+    satisfied: frozenset[str],
+    now_ms: int,
+) -> Script[Task | None]:
+    """Return the new task, or None if somebody else created that id meanwhile."""
+    task = _new_task(definition, len(definition.dependencies) - len(satisfied), now_ms)
+    progress = task.progress
+    rows = yield Sql(
+        "INSERT INTO task(task_id, queue_id, scheduler_id, project_id, group_id, expires, rank, routes, tags, state,"
+        " runs, retries_left, unmet, retries, deadline, due)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+        " ON CONFLICT (task_id) DO NOTHING RETURNING id",
+        (
+            task.task_id,
+            task.task_queue_id,
+            task.scheduler_id,
+            task.project_id,
+            task.task_group_id,
+            task.expires_ms,
+            task.rank,
+            text(task.routes),
+            text(task.tags),
+            progress.state,
+            text(progress.runs),
+            progress.retries_left,
+            progress.unmet,
+            progress.retries,
+            progress.deadline_ms,
+            due_of(progress, task.expires_ms),
+        ),
+    )
+    if not rows:
+        return None
+    number = rows[0][0]
+    yield Sql(
+        "INSERT INTO task_definition(id, document, index_entries) VALUES ($1, $2, $3)",
+        (number, text(definition.document), text(entries)),
+    )
+    if definition.dependencies:
+        yield _edges(dialect, definition, satisfied)
+    events = [event_of("task-defined", task)]
+    if progress.state == "pending":
+        yield from enqueue(number, task)
+        events.append(event_of("task-pending", task))
+    yield from publish(events)
+    return task
+
+
+def _new_task(definition: Definition, unmet: int, now_ms: int) -> Task:
+    return Task(
+        task_id=definition.task_id,
+        task_queue_id=definition.task_queue_id,
+        scheduler_id=definition.scheduler_id,
+        project_id=definition.project_id,
+        task_group_id=definition.task_group_id,
+        expires_ms=to_ms(definition.expires),
+        rank=rank_of(definition.priority),
+        routes=definition.routes,
+        tags=definition.tags,
+        progress=begin(
+            retries=definition.retries, deadline_ms=to_ms(definition.deadline), unmet=unmet, now_ms=now_ms
+        ),
+    )
+
+
+def _edges(dialect: Dialect, definition: Definition, satisfied: frozenset[str]) -> Sql:
+    anyhow = 1 if definition.requires == ALL_RESOLVED else 0
+    edges = [(needed, 1 if needed in satisfied else 0) for needed in definition.dependencies]
+    if dialect == "postgresql":
+        return Sql(
+            "INSERT INTO dependency(needed, task_id, any_resolution, satisfied)"
+            " SELECT e.needed, $1, $2, e.satisfied FROM unnest($3::text[], $4::bigint[]) AS e(needed, satisfied)",
+            (definition.task_id, anyhow, [edge[0] for edge in edges], [edge[1] for edge in edges]),
+        )
+    return Sql(
+        "INSERT INTO dependency(needed, task_id, any_resolution, satisfied)"
+        " SELECT json_extract(e.value, '$[0]'), $1, $2, json_extract(e.value, '$[1]') FROM json_each($3) e",
+        (definition.task_id, anyhow, json.dumps(edges)),
+    )
