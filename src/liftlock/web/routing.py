@@ -108,7 +108,7 @@ class _Node:
             if (route := node.find(segments, at + 1, params)) is not None:
                 params[name] = unquote(segments[at])
                 return route
-        if self.rest is not None:
+        if self.rest is not None and segments[at]:
             name, node = self.rest
             for end in range(len(segments), at, -1):
                 if (route := node.find(segments, end, params)) is not None:
