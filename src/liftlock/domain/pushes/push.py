@@ -44,6 +44,10 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
 
     project: str
     id: int
+    identity: str
+    level: int
+    trust_domain: str
+    """Identity, level and trust domain are the project's when the push was observed, and stay."""
     branch: str
     kind: PushKind
     base_revision: str

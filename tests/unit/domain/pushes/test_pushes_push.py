@@ -35,6 +35,9 @@ def _push(**changes: Any) -> Push:
     given: dict[str, Any] = {
         "project": "widget",
         "id": 7,
+        "identity": PROJECT.identity,
+        "level": 3,
+        "trust_domain": "demo",
         "branch": "main",
         "kind": "advanced",
         "base_revision": BASE,
