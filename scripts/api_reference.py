@@ -57,7 +57,7 @@ def routes() -> list[Route]:
     return sorted(found, key=lambda route: route.service)
 
 
-def needs(scopes: object) -> str:
+def needs(scopes: object) -> str:  # noqa: PLR0911 -- one form of expression a line
     """Return a scope expression in words."""
     match scopes:
         case None:

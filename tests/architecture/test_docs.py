@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import tomllib
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
-from source_tree import ROOT, files, python_files, shown
+from source_tree import ROOT, files, python_files, shown, tree
 
 from liftlock.cli.main import cli
 
@@ -144,3 +145,27 @@ def test_make_targets_shown_in_the_docs_exist() -> None:
 @pytest.mark.parametrize("folder", QUADRANTS)
 def test_the_documentation_has_all_its_parts(folder: str) -> None:
     assert list((ROOT / "docs" / folder).glob("*.md"))
+
+
+THREATS = ROOT / "docs" / "threat-model" / "index.md"
+
+
+def _tests(*folders: str) -> dict[str, str]:
+    """Return test function -> file, of all tests under these folders."""
+    return {
+        node.name: shown(path)
+        for path in python_files(*folders)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    }
+
+
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", THREATS.read_text()))
+    assert named
+    assert named - set(_tests("tests")) == set()
+
+
+def test_every_attack_test_is_in_the_threat_model() -> None:
+    named = set(re.findall(r"`(test_\w+)`", THREATS.read_text()))
+    assert {name: file for name, file in _tests("tests/attack").items() if name not in named} == {}
