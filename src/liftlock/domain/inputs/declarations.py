@@ -1,0 +1,228 @@
+"""The inputs that a task declares: kinds, where they go, what is promised of their bytes.
+
+Source: docs/reference/worker.md#inputs
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from liftlock.domain.inputs.fields import Fields, list_of, size, text, unique, whole, wrong
+from liftlock.domain.inputs.places import build_path, mount_path, overlaps, relative_path
+from liftlock.errors import InputValidationError
+from liftlock.values.ids import is_task_id
+
+MAX_INPUTS = 200
+MAX_RAW_CHARS = 256 * 1024
+MAX_UNPACK_BYTES = 64 << 30
+DEFAULT_UNPACK_BYTES = 2 << 30
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
+_REVISION = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})\Z", re.ASCII)
+_PROJECT = re.compile(r"[a-zA-Z0-9_-]{1,50}\Z", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
+_ARTIFACT = re.compile(r"[\x20-\x7e]{1,1024}\Z", re.ASCII)
+_URL = re.compile(r"https?://[^\s\x00-\x20\x7f<>\"\\]{1,1000}\Z")
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """Read-only at `path` (absolute, below /inputs)."""
+
+    path: str
+
+
+class Unpack(msgspec.Struct, frozen=True):
+    """A writable copy below /build that belongs to the task; archives are unpacked, `strip` leading names dropped."""
+
+    path: str
+    strip: int = 0
+    max_bytes: int = DEFAULT_UNPACK_BYTES
+
+
+Place = Mount | Unpack
+
+
+class Git(msgspec.Struct, frozen=True):
+    """A recorded revision of a registered project, or of the project whose identity is `url`; one of both is given."""
+
+    revision: str
+    project: str | None = None
+    url: str | None = None
+
+
+class Lock(msgspec.Struct, frozen=True):
+    """A lock file inside the input called `input`; `path` is relative to it, None if the input is the file."""
+
+    input: str
+    path: str | None = None
+
+
+class Pip(msgspec.Struct, frozen=True):
+    """The wheels that a lock file names, each by digest, as one importable tree."""
+
+    lock: Lock
+
+
+class TaskArtifact(msgspec.Struct, frozen=True):
+    """An artifact of another task's last run. `sha256`: what it must measure, None if the task does not promise it."""
+
+    task_id: str
+    artifact: str
+    sha256: str | None = None
+
+
+class Raw(msgspec.Struct, frozen=True):
+    """The text itself, as UTF-8."""
+
+    content: str
+
+
+Source = Git | Pip | TaskArtifact | Raw
+Kind = Literal["git", "pip", "task", "raw"]
+
+
+class Declaration(msgspec.Struct, frozen=True):
+    """One declared input; `at` is its path in the payload, for messages."""
+
+    name: str
+    kind: Kind
+    source: Source
+    place: Place
+    at: str
+
+
+def declarations(value: object, path: str) -> tuple[Declaration, ...]:
+    """Read `payload.inputs`.
+
+    Raises:
+        InputValidationError: at the first item that is malformed, names something twice, or lies in another's way.
+    """
+    found = list_of(_declaration, most=MAX_INPUTS)(value, path)
+    unique(((one.name, f"{one.at}.name") for one in found), "name")
+    for index, one in enumerate(found):
+        for earlier in found[:index]:
+            if overlaps(one.place.path, earlier.place.path):
+                raise InputValidationError(
+                    f"{one.at}: {one.place.path} lies in the way of {earlier.name} at {earlier.place.path};"
+                    " expected places apart",
+                    path=one.at,
+                )
+    return found
+
+
+def _declaration(value: object, path: str) -> Declaration:
+    fields = Fields(value, path)
+    name = fields.take(
+        "name", text(expected="a name of [A-Za-z0-9_.-], at most 64 characters", fits=_NAME.match)
+    )
+    present = [kind for kind in _READERS if fields.has(kind)]
+    if len(present) != 1:
+        raise InputValidationError(
+            f"{path}: expected exactly one of {', '.join(_READERS)}, found {', '.join(present) or 'none'}",
+            path=path,
+        )
+    kind = present[0]
+    source = fields.take(kind, _READERS[kind])
+    place = _place(fields, source)
+    fields.done()
+    return Declaration(name, kind, source, place, path)
+
+
+def _place(fields: Fields, source: Source) -> Place:
+    mounted, unpacked = fields.has("mount"), fields.has("unpack")
+    if mounted == unpacked:
+        raise InputValidationError(
+            f"{fields.path}: expected exactly one of mount and unpack, found {'both' if mounted else 'none'}",
+            path=fields.path,
+        )
+    if mounted:
+        if isinstance(source, Git):
+            raise InputValidationError(
+                f"{fields.at('mount')}: a git input is a checkout that the task owns; expected unpack: {{to: /build/…}}",
+                path=fields.at("mount"),
+            )
+        return fields.take("mount", lambda value, path: Mount(mount_path(value, path)))
+    return fields.take("unpack", lambda value, path: _unpack(value, path, source))
+
+
+def _unpack(value: object, path: str, source: Source) -> Unpack:
+    fields = Fields(value, path)
+    to = fields.take("to", build_path)
+    strip = fields.get("strip", whole(0, 20), 0)
+    most = fields.get("maxBytes", size(MAX_UNPACK_BYTES), DEFAULT_UNPACK_BYTES)
+    writable = fields.get("writable", _yes, default=True)
+    if strip and not isinstance(source, TaskArtifact):
+        wrong(fields.at("strip"), "0 for what is no archive", strip)
+    fields.done()
+    assert writable
+    return Unpack(to, strip, most)
+
+
+def _yes(value: object, path: str) -> bool:
+    """Read the only value that `writable` may have: what lies below /build is the task's own."""
+    if value is not True:
+        wrong(path, "true (use mount for what shall be read-only)", value)
+    return True
+
+
+def _git(value: object, path: str) -> Git:
+    fields = Fields(value, path)
+    revision = fields.take(
+        "revision", text(expected="a revision of 40 or 64 hexadecimal digits", fits=_REVISION.match)
+    )
+    project = fields.get(
+        "project", _optional(text(expected="1 to 50 of [a-zA-Z0-9_-]", fits=_PROJECT.match)), None
+    )
+    url = fields.get("url", _optional(text(expected="an http(s) address", fits=_URL.match)), None)
+    if (project is None) == (url is None):
+        raise InputValidationError(f"{path}: expected exactly one of project and url", path=path)
+    fields.done()
+    return Git(revision, project, url)
+
+
+def _pip(value: object, path: str) -> Pip:
+    fields = Fields(value, path)
+    lock = fields.take("lock", _lock)
+    fields.done()
+    return Pip(lock)
+
+
+def _lock(value: object, path: str) -> Lock:
+    fields = Fields(value, path)
+    name = fields.take("input", text(expected="the name of another input", fits=_NAME.match))
+    inside = fields.get("path", _optional(relative_path), None)
+    fields.done()
+    return Lock(name, inside)
+
+
+def _task(value: object, path: str) -> TaskArtifact:
+    fields = Fields(value, path)
+    task_id = fields.take("id", text(expected="a taskId", fits=is_task_id))
+    artifact = fields.take(
+        "artifact", text(expected="an artifact's name (printable ASCII)", fits=_ARTIFACT.match)
+    )
+    sha256 = fields.get(
+        "sha256", _optional(text(expected="64 lower-case hexadecimal digits", fits=_SHA256.match)), None
+    )
+    fields.done()
+    return TaskArtifact(task_id, artifact, sha256)
+
+
+def _raw(value: object, path: str) -> Raw:
+    fields = Fields(value, path)
+    content = fields.take("content", text(most=MAX_RAW_CHARS, fits=_is_text))
+    fields.done()
+    return Raw(content)
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+def _optional(read: Any) -> Any:
+    return lambda value, path: None if value is None else read(value, path)
+
+
+_READERS: dict[Kind, Any] = {"git": _git, "pip": _pip, "task": _task, "raw": _raw}
