@@ -91,7 +91,7 @@ def test_release_promotion_creates_the_task_with_the_privilege(decided: Widget) 
     made, done = decided.act("release-promotion", given=given, permission="release-promotion")
     assert done.returncode == 0, done.stdout
     [task] = made.values()
-    assert task["scopes"] == ["secrets:get:project/widget/release"]
+    assert task["scopes"] == ["secrets:get:project/widget/release", "pushes:get-source:widget"]
     assert task["payload"]["env"]["RELEASE_VERSION"] == "1.2.0"
     assert task["payload"]["env"]["RELEASE_CHANNEL"] == "beta"
     assert task["payload"]["features"] == {"taskclusterProxy": True}

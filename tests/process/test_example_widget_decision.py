@@ -129,7 +129,7 @@ def test_the_full_graph_also_has_what_only_actions_create(widget: Widget) -> Non
     graph = json.loads((widget.repo / "artifacts/full-task-graph.json").read_text())
     assert sorted(graph) == ["build-dist", "measure-speed", "promote-release", "test-unit-1", "test-unit-2"]
     promotion = graph["promote-release"]
-    assert promotion["task"]["scopes"] == ["secrets:get:project/widget/release"]
+    assert promotion["task"]["scopes"] == ["secrets:get:project/widget/release", "pushes:get-source:widget"]
     assert sorted(promotion["dependencies"]) == ["build", "test-unit-1", "test-unit-2"]
 
 

@@ -12,6 +12,8 @@ def add_checkout_and_tools(config, tasks):
     """Give each task the checkout in `repo`, and the tools locked in the file that `sources:` names, if any."""
     for task in tasks:
         lock = task.pop("sources", None)
+        # The worker fetches the source of a recorded revision with the task's own scopes.
+        task.setdefault("scopes", []).append("pushes:get-source:{project}")
         inputs = task["worker"].setdefault("inputs", [])
         inputs.append(
             {
