@@ -65,7 +65,7 @@ class AccessChanges(msgspec.Struct, frozen=True):
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
-    """One audit record of a client or role; `id` grows with time."""
+    """One audit record of a subject; `id` grows with time."""
 
     id: int
     at: datetime

@@ -1,0 +1,1 @@
+"""Keys that live in files outside the database."""
