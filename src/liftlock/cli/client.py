@@ -12,9 +12,10 @@ from urllib.parse import quote, urlencode
 
 import httpx2
 
-from liftlock.cli.failures import AnsweredError, TimedOutError, UnreachableError
+from liftlock.cli.failures import AnsweredError, TimedOutError, UnreachableError, UsageError
 from liftlock.cli.profiles import Profile
-from liftlock.cli.signing import Moment, authorization
+from liftlock.domain.credentials.certificates import Credentials
+from liftlock.domain.credentials.signing import sign_request
 
 DEFAULT_TIMEOUT_S = 30.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -137,8 +138,7 @@ class Api:
         if body is not None:
             headers["content-type"] = "application/json"
         if signed:
-            moment = Moment(int(time.time()), secrets.token_urlsafe(9))
-            value = authorization(self.profile, moment, method, url, body, authorized_scopes=scopes)
+            value = _authorization(self.profile, method, url, body, scopes)
             if value is not None:
                 headers["authorization"] = value
         try:
@@ -148,6 +148,28 @@ class Api:
             raise TimedOutError(f"{method} {url}: no answer in time") from error
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
             raise UnreachableError(f"{method} {url}: {error}") from error
+
+
+def _authorization(
+    profile: Profile, method: str, url: str, body: bytes | None, scopes: Sequence[str] | None
+) -> str | None:
+    """Return the header's value, or None if the profile is anonymous."""
+    if profile.client_id is None:
+        if scopes is not None:
+            raise UsageError("this request limits its scopes, so it needs credentials, and there are none")
+        return None
+    if profile.access_token is None:
+        raise UsageError(f"there is no access token for the client {profile.client_id}")
+    return sign_request(
+        Credentials(profile.client_id, profile.access_token, profile.certificate),
+        method,
+        url,
+        ts=int(time.time()),
+        nonce=secrets.token_urlsafe(12),
+        body=body,
+        content_type="" if body is None else "application/json",
+        authorized_scopes=scopes,
+    )
 
 
 def _read(answer: httpx2.Response, max_bytes: int) -> bytes:

@@ -13,6 +13,7 @@ Source: docs/reference/cli.md#credentials
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tomllib
@@ -57,7 +58,7 @@ def load_profile(environment: Mapping[str, str], name: str | None) -> Profile:
         _checked_root(root_url, _ROOT_URL),
         environment.get(_CLIENT) or None,
         environment.get(_TOKEN) or None,
-        environment.get(_CERTIFICATE) or None,
+        _checked_certificate(environment.get(_CERTIFICATE) or None, _CERTIFICATE),
     )
 
 
@@ -77,7 +78,8 @@ def _from_file(path: str, name: str) -> Profile:
     if "root-url" not in table:
         raise UsageError(f"{path}: {name}: root-url is missing")
     root = _checked_root(table["root-url"], f"{path}: {name}.root-url")
-    return Profile(root, table.get("client-id"), table.get("access-token"), table.get("certificate"))
+    certificate = _checked_certificate(table.get("certificate"), f"{path}: {name}.certificate")
+    return Profile(root, table.get("client-id"), table.get("access-token"), certificate)
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -99,3 +101,12 @@ def _checked_root(text: str, what: str) -> str:
     if not root.startswith(("http://", "https://")) or root.count("/") != 2:
         raise UsageError(f"{what}: expected http(s)://HOST[:PORT], got {text[:200]!r}")
     return root
+
+
+def _checked_certificate(text: str | None, what: str) -> str | None:
+    if text is not None:
+        try:
+            json.loads(text)
+        except ValueError as error:
+            raise UsageError(f"{what}: the certificate of temporary credentials is JSON: {error}") from error
+    return text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from liftlock.cli.exit_codes import BY_CODE, Exit, exit_status
 from liftlock.cli.failures import AnsweredError, TimedOutError, UnreachableError, UsageError
 from liftlock.cli.output import Output, printable
 from liftlock.cli.profiles import Profile, load_profile
-from liftlock.cli.signing import Moment, authorization
 
 ROOT = "http://127.0.0.1:8080"
 KNOWN = Profile(ROOT, "people/robin", "a-token")
@@ -144,30 +142,43 @@ def test_a_profile_that_makes_no_sense_names_file_and_key(tmp_path: Path, text: 
         load_profile(_write_profile(tmp_path, text, 0o600), "r")
 
 
-@pytest.mark.parametrize("body", [None, b'{"a": 1}'])
+@pytest.mark.parametrize("payload", [None, {"a": 1}])
 @pytest.mark.parametrize("root", ["http://127.0.0.1:8080", "https://liftlock.example"])
-def test_a_signed_request_is_accepted_by_an_independent_verifier(body: bytes | None, root: str) -> None:
-    url = f"{root}/api/queue/v1/task/a%2Fb?limit=2"
-    moment = Moment(int(time.time()), "nonce-1")
-    header = authorization(
-        Profile(root, "people/robin", "a-token"), moment, "GET" if body is None else "POST", url, body
+def test_a_signed_request_is_accepted_by_an_independent_verifier(payload: object, root: str) -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        body = request.read()
+        receiver = mohawk.Receiver(
+            lambda sender: {"id": sender, "key": "a-token", "algorithm": "sha256"},
+            request.headers["authorization"],
+            str(request.url),
+            request.method,
+            content=body,
+            content_type="application/json" if body else "",
+            accept_untrusted_content=not body,
+        )
+        return httpx2.Response(200, json=receiver.parsed_header["id"])
+
+    api = _api(handler, Profile(root, "people/robin", "a-token"))
+    assert (
+        api.call("GET" if payload is None else "POST", "queue", "task", "a/b", payload=payload)
+        == "people/robin"
     )
-    receiver = mohawk.Receiver(
-        lambda sender: {"id": sender, "key": "a-token", "algorithm": "sha256"},
-        header,
-        url,
-        "GET" if body is None else "POST",
-        content=b"" if body is None else body,
-        content_type="" if body is None else "application/json",
-        accept_untrusted_content=body is None,
-    )
-    assert receiver.parsed_header["id"] == "people/robin"
 
 
 def test_an_anonymous_profile_signs_nothing_and_cannot_limit_its_scopes() -> None:
-    assert authorization(Profile(ROOT), Moment(1, "n"), "GET", ROOT, None) is None
+    api = _api(lambda request: httpx2.Response(200, json="authorization" in request.headers), Profile(ROOT))
+    assert api.get("queue", "ping") is False
     with pytest.raises(UsageError, match="needs credentials"):
-        authorization(Profile(ROOT), Moment(1, "n"), "GET", ROOT, None, authorized_scopes=["a"])
+        api.call("GET", "queue", "ping", authorized_scopes=["a"])
+    with pytest.raises(UsageError, match="no access token for the client c"):
+        _api(lambda request: httpx2.Response(200), Profile(ROOT, "c")).get("queue", "ping")
+
+
+def test_a_certificate_that_is_no_json_is_refused_when_it_is_read() -> None:
+    with pytest.raises(
+        UsageError, match="TASKCLUSTER_CERTIFICATE: the certificate of temporary credentials is JSON"
+    ):
+        load_profile({"TASKCLUSTER_ROOT_URL": ROOT, "TASKCLUSTER_CERTIFICATE": "x"}, None)
 
 
 def test_parts_of_a_route_are_encoded_whole() -> None:
