@@ -119,7 +119,7 @@ def test_the_decision_creates_the_build_and_both_parts_of_the_tests_behind_it(wi
         assert (task["schedulerId"], task["taskGroupId"], task["scopes"]) == (
             "demo-level-3",
             widget.group,
-            [],
+            ["pushes:get-source:widget"],
         )
         assert task["payload"]["inputs"][0]["git"] == {"project": "widget", "revision": widget.revision}
 
