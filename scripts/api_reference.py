@@ -25,7 +25,7 @@ HEAD = """\
 
 <!-- Made by scripts/api_reference.py from the program's own routes: change a route's texts, then run `make docs`. -->
 
-Every path is below `/api/<service>/v1`. Requests are signed with Hawk ([access](access.md#requests)); a body is JSON and is
+Every path is below `/api/<service>/v1`. Requests are signed with Hawk ([access](access.md#authentication)); a body is JSON and is
 validated against its schema. Errors have [one form](errors.md#on-the-wire). Path parameters are percent-encoded whole: a `/`
 in one is `%2F`. Times are UTC with milliseconds. An answer without a body is 204. Lists come in pages: `limit` (at most
 1000), and `continuationToken` until an answer has none.

@@ -20,9 +20,17 @@ HEAD = """\
 
 <!-- Made by scripts/cli_reference.py from the program's own help: change the help text, then run `make docs`. -->
 
-Data goes to standard output, progress to standard error. Credentials come from `TASKCLUSTER_ROOT_URL`,
-`TASKCLUSTER_CLIENT_ID`, `TASKCLUSTER_ACCESS_TOKEN` and `TASKCLUSTER_CERTIFICATE`. What each exit status means is in
-[errors](errors.md#exit-status).
+Data goes to standard output, progress to standard error.
+
+## Credentials
+
+They come from `TASKCLUSTER_ROOT_URL`, `TASKCLUSTER_CLIENT_ID`, `TASKCLUSTER_ACCESS_TOKEN` and `TASKCLUSTER_CERTIFICATE`, or from
+a profile: `liftlock --profile NAME …`.
+
+## Exit status
+
+0 done, 1 the task failed or it could not be done, 2 usage, 3 denied, 4 waiting for approval, 5 verification failed, 6 timeout,
+7 the plan has changes. Which error ends with which is in [errors](errors.md#codes).
 """
 
 
