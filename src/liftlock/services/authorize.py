@@ -145,6 +145,11 @@ class Authorizer:
             payload_hash=found.payload_hash,
         )
 
+    async def anonymous(self, now: datetime) -> Caller:
+        """Return the caller that has what everyone has, whatever credentials the request had."""
+        snapshot = await self._access.current(now)
+        return _internal(snapshot, ANONYMOUS_CLIENT, (), now)
+
     async def internal(self, client_id: str, scopes: Sequence[str], now: datetime) -> Caller:
         """Return a caller for one of liftlock's own acts, such as a hook that fires: these scopes, expanded, no nonce.
 

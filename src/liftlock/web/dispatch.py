@@ -111,20 +111,21 @@ class Api:
     async def _handle(self, exchange: _Exchange, route: Route, query: dict[str, str], body: bytes) -> Reply:
         now = self._clock.now()
         headers = exchange.headers
-        caller = await self._authorizer.authenticate(
-            HttpFacts(
-                method=exchange.method,
-                target=exchange.target,
-                host=headers.get("host", ""),
-                forwarded_port=headers.get("x-forwarded-port"),
-                forwarded_proto=headers.get("x-forwarded-proto"),
-                authorization=headers.get("authorization"),
-                content_type=headers.get("content-type", ""),
-                body=body if route.public_body == "json" else None,
-                writes=exchange.method in _WRITES,
-            ),
-            now,
+        facts = HttpFacts(
+            method=exchange.method,
+            target=exchange.target,
+            host=headers.get("host", ""),
+            forwarded_port=headers.get("x-forwarded-port"),
+            forwarded_proto=headers.get("x-forwarded-proto"),
+            authorization=headers.get("authorization"),
+            content_type=headers.get("content-type", ""),
+            body=body if route.public_body == "json" else None,
+            writes=exchange.method in _WRITES,
         )
+        if route.authenticated:
+            caller = await self._authorizer.authenticate(facts, now)
+        else:
+            caller = await self._authorizer.anonymous(now)
         payload = None
         if route.input is not None:
             payload = exchange.payload = decode(body)
@@ -140,6 +141,7 @@ class Api:
                 now=now,
                 headers=headers,
                 target=exchange.target,
+                facts=facts,
                 root_url=exchange.root_url,
                 receive=lambda: checked(exchange.chunks(), caller, headers.get("content-type", "")),
             )

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from liftlock.services.authorize import Caller
+from liftlock.services.authorize import Caller, HttpFacts
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -41,6 +41,8 @@ class ApiRequest:
     headers: Mapping[str, str]
     target: str
     """The raw path and query, as signed."""
+    facts: HttpFacts
+    """What authentication was decided on."""
     root_url: str
     """The address under which the caller reached this server, without a slash at its end."""
     receive: Callable[[], AsyncIterator[bytes]]
@@ -71,6 +73,8 @@ class Route:
     """Documentation of what is needed, as a scope expression."""
     query: tuple[str, ...] = ()
     public_body: Literal["json", "raw"] = "json"
+    authenticated: bool = True
+    """False: credentials are not looked at and the caller is anonymous; for routes that need nothing or check for themselves."""
 
 
 class _Node:
