@@ -11,18 +11,22 @@ from liftlock.adapters.sql.task_rows import COLUMNS, due_of, event_of, locked, p
 from liftlock.adapters.sql.worker_rows import quarantined_until, seen
 from liftlock.domain.tasks.lifecycle import Changed, Claim, Conflict, decide
 from liftlock.domain.tasks.statuses import Task
-from liftlock.errors import ConflictError, NotFoundError
+from liftlock.errors import ConflictError, NotFoundError, StorageError
 from liftlock.ports.task_store import Claimed
 from liftlock.values.json import decode
+
+
+class NothingToClaimError(StorageError):
+    """Undoes the transaction: a request that got nothing has not used its nonce. Never leaves the store."""
 
 
 def claim_script(
     dialect: Dialect, queue_id: str, count: int, claim: Claim, now_ms: int
 ) -> Script[list[Claimed]]:
-    """Return up to `count` tasks of the queue, now claimed."""
+    """Return one to `count` tasks of the queue, now claimed; raises NothingToClaimError if there are none."""
     until = yield from quarantined_until(queue_id, claim.worker_group, claim.worker_id)
     if until is not None and now_ms < until:
-        return []
+        raise NothingToClaimError("quarantined")
     lock = "FOR UPDATE OF p, t SKIP LOCKED" if dialect == "postgresql" else ""
     rows = yield Sql(
         f"SELECT p.seq, t.id, d.document, {COLUMNS} FROM pending p JOIN task t ON t.id = p.task"  # noqa: S608 -- constants
@@ -32,7 +36,7 @@ def claim_script(
     )
     claimed = [_claimed(row, claim, now_ms) for row in rows]
     if not claimed:
-        return []
+        raise NothingToClaimError("no work")
     yield from _write(dialect, rows, claimed)
     yield from publish([event_of("task-running", one.task) for one in claimed])
     runs = [{"taskId": one.task.task_id, "runId": len(one.task.progress.runs) - 1} for one in claimed]

@@ -8,7 +8,7 @@ import msgspec
 
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.script import Rows, Script, Sql
-from liftlock.adapters.sql.task_claims import claim_one_script, claim_script
+from liftlock.adapters.sql.task_claims import NothingToClaimError, claim_one_script, claim_script
 from liftlock.adapters.sql.task_creation import create_script
 from liftlock.adapters.sql.task_rows import COLUMNS, WIDTH, event_of, locked, publish, store, task_of
 from liftlock.adapters.sql.task_sweep import sweep_script
@@ -72,9 +72,12 @@ class SqlTaskStore:
     ) -> list[Claimed]:
         dialect, claim = self._engine.dialect, Claim(worker_group, worker_id, until_ms)
         now_ms = to_ms(envelope.now)
-        return await self._engine.write(
-            lambda: claim_script(dialect, queue_id, count, claim, now_ms), envelope
-        )
+        try:
+            return await self._engine.write(
+                lambda: claim_script(dialect, queue_id, count, claim, now_ms), envelope
+            )
+        except NothingToClaimError:
+            return []
 
     async def claim_one(
         self, task_id: str, run_id: int, worker_group: str, worker_id: str, until_ms: int, envelope: Envelope

@@ -23,7 +23,7 @@ def at_priority(priority: str, task_queue_id: str) -> Expression:
     return AnyOf(*(f"queue:create-task:{one}:{task_queue_id}" for one in enough))
 
 
-def to_act(verb: str, *, scheduler_id: str, task_group_id: str, task_id: str, project_id: str) -> Expression:
+def to_act(verb: str, *, scheduler_id: str, task_group_id: str, task_id: str, project_id: str) -> AnyOf:
     """Return what `verb` (schedule, rerun or cancel) needs on this task."""
     return AnyOf(
         f"queue:{verb}-task:{scheduler_id}/{task_group_id}/{task_id}",
