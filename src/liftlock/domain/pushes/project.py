@@ -97,7 +97,7 @@ def _identity(text: str) -> str:
     bare = text.rstrip("/").removesuffix(".git")
     if len(bare) > MAX_ADDRESS or _IDENTITY.match(bare) is None or ".." in bare:
         raise InputInvalidError(
-            f"identity: expected https://<host>/<path> of letters, digits and ._- (host in lower case), got {text[:128]!r}"
+            f"identityUrl: expected https://<host>/<path> of letters, digits and ._- (host in lower case), got {text[:128]!r}"
         )
     return bare
 
@@ -105,7 +105,7 @@ def _identity(text: str) -> str:
 def _fetch_address(text: str) -> str:
     if len(text) > MAX_ADDRESS or not any(form.match(text) for form in _ADDRESSES):
         raise InputInvalidError(
-            "fetchAddress: expected an absolute path, or a file://, https:// or ssh:// URL without a password, "
+            "fetchUrl: expected an absolute path, or a file://, https:// or ssh:// URL without a password, "
             f"got {text[:128]!r}"
         )
     return text

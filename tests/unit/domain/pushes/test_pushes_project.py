@@ -49,7 +49,7 @@ def test_spellings_of_one_identity_are_one_identity(suffix: str) -> None:
     ],
 )
 def test_an_identity_that_could_be_read_as_another_role_is_refused(identity: str) -> None:
-    with pytest.raises(InputInvalidError, match="identity: expected https"):
+    with pytest.raises(InputInvalidError, match="identityUrl: expected https"):
         _project(identity=identity)
 
 
@@ -81,7 +81,7 @@ def test_fetch_addresses_of_the_known_kinds_are_accepted(address: str) -> None:
     ],
 )
 def test_fetch_addresses_that_could_be_options_or_commands_or_leak_are_refused(address: str) -> None:
-    with pytest.raises(InputInvalidError, match="fetchAddress: expected"):
+    with pytest.raises(InputInvalidError, match="fetchUrl: expected"):
         _project(fetch_address=address)
 
 

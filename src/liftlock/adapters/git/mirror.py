@@ -1,0 +1,203 @@
+"""Mirrors: one bare repository for each project, fetched from its address, read by object name only.
+
+The branches of the source are fetched to `refs/source/*`, which the next fetch may move or remove; each recorded push
+is kept under `refs/pushes/<id>`, which never moves, so that a force push loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from liftlock.adapters.git.run import CONFIG, FETCH_TIMEOUT_S, Git
+from liftlock.domain.pushes.project import Project
+from liftlock.domain.pushes.push import MAX_MESSAGE, Commit
+from liftlock.errors import RepositoryError
+
+MAX_BUNDLES: Final = 4
+"""Bundles that are packed at the same time; more wait."""
+_SOURCE: Final = "refs/source/"
+_KEPT: Final = "refs/pushes/"
+_FORMAT: Final = "%H%x00%an%x00%ae%x00%ce%x00%ct%x00%B"
+
+
+class GitMirrors:
+    """Implements `ports.repository.Repository` below the folder `root`, which belongs to liftlock alone."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._packing = asyncio.Semaphore(MAX_BUNDLES)
+        self._fetching: dict[str, asyncio.Lock] = {}
+
+    async def fetch(self, project: Project) -> dict[str, str]:
+        git, folder = await self._opened(project)
+        _refuse_alternates(project)
+        async with self._fetching.setdefault(project.name, asyncio.Lock()):
+            await git.run(
+                folder,
+                [
+                    "fetch",
+                    "--quiet",
+                    "--prune",
+                    "--no-tags",
+                    "--no-write-fetch-head",
+                    "--no-auto-maintenance",
+                    "--end-of-options",
+                    project.fetch_address,
+                    f"+refs/heads/*:{_SOURCE}*",
+                ],
+                timeout_s=FETCH_TIMEOUT_S,
+            )
+            _, output = await git.run(folder, ["for-each-ref", "--format=%(objectname) %(refname)", _SOURCE])
+        pairs = (line.split(" ", 1) for line in output.decode("utf-8", "replace").splitlines())
+        return {name.removeprefix(_SOURCE): revision for revision, name in pairs}
+
+    async def commit(self, project: Project, revision: str) -> Commit:
+        git, folder = await self._opened(project)
+        arguments = ["show", "--no-patch", "--no-mailmap", "--no-show-signature", "--encoding=UTF-8"]
+        _, output = await git.run(
+            folder, [*arguments, f"--format={_FORMAT}", f"{_checked(revision)}^{{commit}}"]
+        )
+        fields = output.decode("utf-8", "replace").split("\0", 5)
+        if len(fields) != 6:
+            raise RepositoryError(f"{project.name}: {revision} is no commit that git can show")
+        name, author, author_email, committer_email, seconds, message = fields
+        return Commit(
+            revision=name,
+            author_name=author[:255],
+            author_email=author_email[:255],
+            committer_email=committer_email[:255],
+            message=message.strip("\n")[:MAX_MESSAGE],
+            committed=_instant(seconds),
+        )
+
+    async def file(self, project: Project, revision: str, path: str, *, max_bytes: int) -> bytes | None:
+        git, folder = await self._opened(project)
+        query = f"{_checked(revision)}:{path}\n".encode()
+        _, answer = await git.run(
+            folder,
+            ["cat-file", "--batch-check=%(objecttype) %(objectsize) %(objectname)"],
+            standard_input=query,
+        )
+        found = answer.decode("utf-8", "replace").strip()
+        if found.endswith(" missing"):
+            return None
+        kind, size, name = found.split(" ")
+        if kind != "blob":
+            raise RepositoryError(f"{project.name}: {path} at {revision} is a {kind}, not a file")
+        if int(size) > max_bytes:
+            raise RepositoryError(
+                f"{project.name}: {path} at {revision} has {size} bytes, expected at most {max_bytes}"
+            )
+        _, content = await git.run(folder, ["cat-file", "blob", name])
+        return content
+
+    async def is_ancestor(self, project: Project, old: str, new: str) -> bool:
+        git, folder = await self._opened(project)
+        pair = [f"{_checked(old)}^{{commit}}", f"{_checked(new)}^{{commit}}"]
+        status, _ = await git.run(folder, ["merge-base", "--is-ancestor", *pair], accept=(0, 1, 128))
+        return status == 0
+
+    async def keep(self, project: Project, push_id: int, revision: str) -> None:
+        git, folder = await self._opened(project)
+        await git.run(folder, ["update-ref", f"{_KEPT}{push_id}", _checked(revision)])
+
+    async def kept(self, project: Project, revision: str) -> bool:
+        git, folder = await self._opened(project)
+        arguments = ["for-each-ref", "--count=1", "--format=yes", f"--contains={_checked(revision)}", _KEPT]
+        status, output = await git.run(folder, arguments, accept=(0, 128, 129))
+        return status == 0 and output.strip() == b"yes"
+
+    async def bundle(self, project: Project, heads: dict[str, str]) -> AsyncIterator[bytes]:
+        git, folder = await self._opened(project)
+        wanted = "".join(f"{_checked(revision)}\n" for revision in dict.fromkeys(heads.values())).encode()
+        arguments = ["pack-objects", "--revs", "--stdout", "--delta-base-offset", "--quiet", "--threads=1"]
+        async with (
+            self._packing,
+            git.open(folder, arguments, standard_input=wanted, timeout_s=FETCH_TIMEOUT_S) as packing,
+        ):
+            # Source: gitformat-bundle(5), version 2: a header of references, an empty line, a pack.
+            yield "".join(
+                ["# v2 git bundle\n", *(f"{revision} {name}\n" for name, revision in heads.items()), "\n"]
+            ).encode()
+            async for chunk in packing.chunks():
+                yield chunk
+            await packing.finish()
+
+    async def forget(self, project: Project) -> None:
+        folder = self._folder(project)
+        if folder.exists():
+            await asyncio.to_thread(shutil.rmtree, folder)
+
+    def _folder(self, project: Project) -> Path:
+        return self._root / f"{project.name}.git"
+
+    async def _opened(self, project: Project) -> tuple[Git, Path]:
+        """Return git and the mirror's folder, made if it is not there yet."""
+        folder = self._folder(project)
+        git = Git(self._root / f"{project.name}.gitconfig", self._root)
+        if not folder.is_dir():
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_config(git.config, project)
+            await git.run(folder, ["init", "--quiet", "--bare", "--template="])
+        elif not git.config.exists() or git.config.read_text() != _config_of(project):
+            _write_config(git.config, project)
+        return git, folder
+
+
+def _config_of(project: Project) -> str:
+    """Return our configuration, and the one local path whose owner may be somebody else.
+
+    The other end of a local fetch ignores everything but this file; without the entry it refuses another owner's
+    repository, and with it that repository's hooks still don't run.
+    """
+    path = _local_path(project.fetch_address)
+    if path is None:
+        return CONFIG
+    quoted = [candidate.replace("\\", "\\\\").replace('"', '\\"') for candidate in (path, path + "/.git")]
+    return CONFIG + "[safe]\n" + "".join(f'\tdirectory = "{name}"\n' for name in quoted)
+
+
+def _write_config(path: Path, project: Project) -> None:
+    staged = path.with_suffix(".new")
+    staged.write_text(_config_of(project))
+    staged.replace(path)
+
+
+def _local_path(address: str) -> str | None:
+    path = address.removeprefix("file://")
+    return os.path.normpath(path) if path.startswith("/") else None
+
+
+def _refuse_alternates(project: Project) -> None:
+    """Refuse a local source that borrows objects from elsewhere: it could lend out what only liftlock's user can read."""
+    path = _local_path(project.fetch_address)
+    if path is None:
+        return
+    for folder in (path, os.path.join(path, ".git")):
+        for name in ("alternates", "http-alternates"):
+            if os.path.lexists(os.path.join(folder, "objects", "info", name)):
+                raise RepositoryError(
+                    f"{project.name}: {folder}/objects/info/{name} borrows objects from another repository: "
+                    "run git repack -a -d there and remove it"
+                )
+        if os.path.islink(os.path.join(folder, "objects")):
+            raise RepositoryError(f"{project.name}: {folder}/objects is a link: expected a folder of its own")
+
+
+def _checked(revision: str) -> str:
+    if len(revision) not in (40, 64) or revision.strip("0123456789abcdef"):
+        raise RepositoryError(f"{revision[:80]!r} is no revision: expected 40 or 64 hexadecimal digits")
+    return revision
+
+
+def _instant(seconds: str) -> datetime:
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)

@@ -1,0 +1,52 @@
+"""A project's repository as liftlock sees it: its own mirror, fetched as its own user.
+
+A mirror holds every revision that was ever recorded as a push; it is a cache of objects and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from liftlock.domain.pushes.project import Project
+from liftlock.domain.pushes.push import Commit
+
+
+class Repository(Protocol):
+    """Mirrors of registered repositories. Every operation may raise RepositoryError, which says what the tool said."""
+
+    async def fetch(self, project: Project) -> dict[str, str]:
+        """Return the revision of every branch at the fetch address, whose objects are in the mirror now."""
+        ...
+
+    async def commit(self, project: Project, revision: str) -> Commit:
+        """Return what the object says of `revision`, which must be in the mirror."""
+        ...
+
+    async def file(self, project: Project, revision: str, path: str, *, max_bytes: int) -> bytes | None:
+        """Return the content of `path` at `revision`, None if there is no such file.
+
+        Raises:
+            RepositoryError: also if it is no regular file, or larger than `max_bytes`.
+        """
+        ...
+
+    async def is_ancestor(self, project: Project, old: str, new: str) -> bool:
+        """Tell whether `old` is `new` or in its history; false also if `old` is not in the mirror."""
+        ...
+
+    async def keep(self, project: Project, push_id: int, revision: str) -> None:
+        """Keep `revision` and its history for good, as push `push_id`; idempotent."""
+        ...
+
+    async def kept(self, project: Project, revision: str) -> bool:
+        """Tell whether `revision` is in the history of a revision that was kept."""
+        ...
+
+    def bundle(self, project: Project, heads: dict[str, str]) -> AsyncIterator[bytes]:
+        """Yield a git bundle of the whole history of `heads` (reference name → revision)."""
+        ...
+
+    async def forget(self, project: Project) -> None:
+        """Remove the mirror, if there is one."""
+        ...
