@@ -1,0 +1,85 @@
+"""The control plane's process: holds the database, runs no task's code, opens no privileged secret.
+
+It imports everything first, then becomes its own user, and only then opens its database and answers requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+
+from liftlock.adapters.sql.engine import Engine
+from liftlock.adapters.sql.migrate import migrate_postgresql, migrate_sqlite
+from liftlock.adapters.sql.sqlite_engine import SqliteEngine
+from liftlock.adapters.system.clock import SystemClock
+from liftlock.adapters.system.entropy import SystemEntropy
+from liftlock.adapters.wakeups.in_process import InProcessWakeups
+from liftlock.errors import LiftlockError, StorageError
+from liftlock.processes import loops, serving, settings, wiring
+from liftlock.processes.journal import configure_logging
+from liftlock.processes.privileges import die_with_parent, drop_to
+
+DATABASE_FILE = "liftlock.db"
+
+
+def main() -> None:
+    """Run the control plane with the settings that the supervisor passes."""
+    settings_fd, parent_pid = settings.arguments("liftlock's control plane; started by `liftlock up`")
+    told = settings.read(settings_fd, settings.ControlPlaneSettings)
+    configure_logging("control-plane")
+    if told.database is not None:
+        _import_postgresql()
+    os.umask(0o077)
+    drop_to(told.user)
+    die_with_parent(parent_pid)
+    os.chdir(told.directory)
+    try:
+        uvloop.run(run(told))
+    except LiftlockError as error:
+        sys.exit(f"liftlock: {error.code}: {error.message}")
+
+
+def _import_postgresql() -> None:
+    if importlib.util.find_spec("asyncpg") is None:
+        sys.exit("liftlock: --database names PostgreSQL, and asyncpg is not installed: install liftlock[postgresql]")
+    importlib.import_module("liftlock.adapters.sql.postgres_engine")
+
+
+async def open_engine(database: str | None, directory: Path, wakeups: InProcessWakeups) -> Engine:
+    """Return the store's engine, its schema brought up to date."""
+    if database is None:
+        await migrate_sqlite(directory / DATABASE_FILE)
+        return SqliteEngine(directory / DATABASE_FILE, wakeups)
+    if not database.startswith(("postgresql://", "postgres://")):
+        raise StorageError(f"--database: expected a postgresql:// address, got {database.split('@')[-1]!r}")
+    await migrate_postgresql(database)
+    from liftlock.adapters.sql.postgres_engine import PostgresEngine  # noqa: PLC0415 -- an extra, imported on need
+
+    return await PostgresEngine.open(database, wakeups)
+
+
+async def run(told: settings.ControlPlaneSettings) -> None:
+    """Serve until asked to end."""
+    stop = serving.stop_on_signals()
+    wakeups = InProcessWakeups()
+    engine = await open_engine(told.database, Path(told.directory), wakeups)
+    try:
+        plane = wiring.build(told, engine, wakeups, SystemClock(), SystemEntropy())
+        background = [asyncio.create_task(loops.run(loop, wakeups)) for loop in plane.loops]
+        with socket.socket(fileno=told.listen_fd) as listening:
+            await serving.serve(plane.app, listening, stop)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+    finally:
+        await engine.close()
+
+
+if __name__ == "__main__":
+    main()
