@@ -25,13 +25,16 @@ QUADRANTS = ("tutorial", "how-to", "reference", "explanation", "adr", "threat-mo
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """Return the anchors that a Markdown page's headings make, as code hosts make them."""
+    """Return the anchors of a Markdown page: its headings', as code hosts make them, and those written as `<a id>`."""
     text = FENCE.sub("", page.read_text())
     plain = (
         re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
         for heading in HEADING.findall(text)
     )
-    return frozenset(re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain)
+    named = re.findall(r'<a id="([\w-]+)"></a>', text)
+    return frozenset(named) | frozenset(
+        re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain
+    )
 
 
 def broken(base: Path, target: str) -> str | None:
