@@ -27,6 +27,7 @@ STATUS_OF_CODE: dict[str, int] = {
     errors.TooLargeError.code: 413,
     errors.ArtifactFailedError.code: 424,
     errors.LiftlockError.code: 500,
+    errors.SandboxFailedError.code: 500,
     errors.StorageError.code: 500,
     errors.RepositoryError.code: 502,
     errors.IsolationUnavailableError.code: 503,
