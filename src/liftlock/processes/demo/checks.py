@@ -1,0 +1,42 @@
+"""What the demo claims: each line is observed on the running system, or reported as FAIL."""
+
+from __future__ import annotations
+
+from liftlock.processes.demo.report import Check
+
+CHECKS: dict[str, Check] = {
+    "up": Check("E1", "one command starts the control plane and its workers"),
+    "push": Check("A1", "a git push is recorded as liftlock observed it, and starts a decision task"),
+    "scopes": Check("A1", "the decision task has the scopes of its branch's role and no others"),
+    "graph": Check("A2", "the decision task creates the rest of the group, and all of it completes"),
+    "artifacts": Check("A2", "the build's artifacts and the logs can be read, and are what the tasks made"),
+    "offer": Check("A3", "the command line offers a task the actions that apply to it"),
+    "sandbox": Check(
+        "B6", "a task reaches no network, and sees no credentials, home folders or liftlock's files"
+    ),
+    "direct": Check(
+        "A9", "a developer who creates the privileged task directly is refused, and told what is missing"
+    ),
+    "secret": Check("A9", "a developer can't read the release key"),
+    "explain": Check("A14", "the developer can ask why"),
+    "generic": Check("A8", "the same developer runs the generic action retrigger, and its task really runs"),
+    "add": Check("A12", "add-tasks runs a task that the push left out"),
+    "backfill": Check("A12", "backfill runs that task on the earlier push, at its revision"),
+    "in-task": Check("A13", "the action's own task refuses what it was not made for"),
+    "wrong-hook": Check("A13", "a restricted action does not run by the generic hook"),
+    "forged": Check("A6", "a payload that names another revision than the recorded push is refused"),
+    "denied": Check("A5", "release-promotion is refused to the developer"),
+    "schema": Check("A5", "trigger schema refuses by API, token and CLI alike"),
+    "consent": Check(
+        "A10", "a restricted action waits until somebody other than the pusher admits its content"
+    ),
+    "promote": Check("A5", "the release manager, who lacks the scopes as well, runs release-promotion"),
+    "released": Check(
+        "A5", "its task runs with the privilege: the release is signed, and no log shows the key"
+    ),
+    "fires": Check(
+        "A15", "every fire is recorded: who, when, the payload's digest, the hook's version, the task"
+    ),
+    "killed": Check("E1", "the control plane, killed, comes back by itself and finishes what was running"),
+    "restarted": Check("E1", "stopped and started again, everything is still there"),
+}
