@@ -1,0 +1,1 @@
+"""The control plane over HTTP, for workers: requests signed by Hawk, errors as exceptions."""

@@ -1,0 +1,1 @@
+"""A run's log: cleaned, guarded against forged lines, masked, spooled, shown live."""
