@@ -82,7 +82,7 @@ class DiskLimits(msgspec.Struct, frozen=True):
 
 
 class Scratch(msgspec.Struct, frozen=True):
-    """A fresh directory of one slot, empty and owned by the slot's user; `name` is unique for ever."""
+    """A fresh directory of one slot, empty and owned by the slot's user; `name` is random."""
 
     slot: int
     name: str
@@ -202,8 +202,9 @@ class Placement(msgspec.Struct, frozen=True):
 class UnpackRequest(msgspec.Struct, frozen=True):
     """Unpack `archives` (tar with any compression, zip, wheel; files in the store) in order into one directory.
 
-    The directory is `path` below the scratch, or, with `tree`, a new directory of that name in the store's trees
-    (owned by the store's user; the caller renames it once it is complete).
+    The directory is `path` below the scratch, or, with `tree`, a new directory `trees/<tree>` of the store, owned by
+    the store's user. `tree` is `.new-` and up to 80 of `[A-Za-z0-9_-]`; the caller renames it, beside itself, to its
+    final name once it is complete. What is still called `.new-…` when a launcher starts is removed.
     """
 
     archives: tuple[str, ...]
@@ -222,7 +223,7 @@ class UnpackResult(msgspec.Struct, frozen=True):
     entries: int = 0
     bytes: int = 0
     problem: str | None = None
-    tree_path: str | None = None
+    tree: str | None = None
 
 
 class CheckoutRequest(msgspec.Struct, frozen=True):

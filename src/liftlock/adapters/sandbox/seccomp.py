@@ -21,7 +21,7 @@ _DENIED = (
     "clock_settime64 clock_adjtime clock_adjtime64 adjtimex iopl ioperm vhangup uselib ustat sysfs _sysctl "
     "modify_ldt fanotify_init fanotify_mark move_pages migrate_pages mbind set_mempolicy vm86 "
     "vm86old"
-).split()
+)
 # Newer calls have one number on every architecture, and older versions of libseccomp lack their names: io_uring_setup,
 # io_uring_enter, io_uring_register; open_tree, move_mount, fsopen, fsconfig, fsmount, fspick; pidfd_getfd;
 # process_madvise; mount_setattr, quotactl_fd; set_mempolicy_home_node; open_tree_attr.
@@ -56,7 +56,7 @@ def filter_program() -> bytes:
 
     program = sc.SyscallFilter(sc.ALLOW)
     refused = sc.ERRNO(errno.EPERM)
-    for name in _DENIED:
+    for name in _DENIED.split():
         _add(program, refused, name)
     for number in _DENIED_NUMBERS:
         program.add_rule(refused, number)

@@ -1,0 +1,113 @@
+"""What the launcher agrees to start: every value of a request is checked before anything is done.
+
+The worker is not root and speaks HTTP with the world; what it asks of the launcher is data, not an order.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from liftlock.adapters.sandbox.bubblewrap import Plan
+from liftlock.adapters.sandbox.netns import MAX_LISTENERS
+from liftlock.adapters.sandbox.protocol import Start
+from liftlock.adapters.sandbox.view import View
+from liftlock.errors import SandboxFailedError
+from liftlock.ports.sandbox import MIB, Bind, DataFile, Limits
+
+_TREE = re.compile(r"\.new-[A-Za-z0-9_-]{1,80}\Z", re.ASCII)
+_VARIABLE = re.compile(r"[^=\0]+\Z")
+_TAKEN = frozenset(
+    ("build", "proc", "dev", "sys", "etc", "usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+)
+_WHOLE = frozenset(("/", "/tmp", "/run", "/inputs"))  # noqa: S108 - places inside the sandbox
+MAX_STRING = 128 * 1024 - 1
+"""The kernel's bound on one argument or variable (MAX_ARG_STRLEN)."""
+MAX_STRINGS = 1 * MIB
+MAX_DATA_FILE = 16 * MIB
+MAX_BINDS = 512
+
+
+def plan(start: Start, view: View, scratch: str) -> Plan:
+    """Return what to start, with sources as the launcher sees them.
+
+    Raises:
+        SandboxFailedError: something of the request is not admissible; the message says what.
+    """
+    _check_strings(start)
+    _check_limits(start.limits)
+    if len(start.binds) + len(start.files) > MAX_BINDS or len(start.listeners) > MAX_LISTENERS:
+        _refuse(f"more than {MAX_BINDS} binds and files or {MAX_LISTENERS} listeners")
+    for listener in start.listeners:
+        if not 0 < listener.port < 65536 or listener.host != "127.0.0.1":
+            _refuse(f"a listener at {listener.host[:64]}:{listener.port}; expected 127.0.0.1 and a port")
+    for file in start.files:
+        _check_file(file)
+    binds = tuple(_bind(bind, view) for bind in start.binds)
+    if not _plain(start.cwd):
+        _refuse(f"the directory {start.cwd[:256]!r} is no plain absolute path")
+    root = None if start.root is None else view.source(start.root)
+    return Plan(scratch, start.argv, start.cwd, binds, start.files, root, start.limits.tmp_bytes)
+
+
+def check_tree(name: str) -> str:
+    """Return `name`, or raise SandboxFailedError: trees in the making are called `.new-…`."""
+    if _TREE.match(name) is None:
+        _refuse(f"a tree called {name[:128]!r}; expected .new- and 1 to 80 letters, digits, - and _")
+    return name
+
+
+def _check_strings(start: Start) -> None:
+    if not start.argv or not start.argv[0]:
+        _refuse("no command")
+    variables = [f"{name}={value}" for name, value in start.env.items()]
+    sizes = [len(text.encode(errors="surrogateescape")) for text in (*start.argv, *variables)]
+    if max(sizes) > MAX_STRING or sum(sizes) > MAX_STRINGS:
+        _refuse(f"command and environment: at most {MAX_STRING} bytes a string and {MAX_STRINGS} in all")
+    if any("\0" in text for text in (*start.argv, *variables)):
+        _refuse("command and environment must not hold NUL")
+    for name in start.env:
+        if _VARIABLE.match(name) is None:
+            _refuse(f"{name[:64]!r} cannot name an environment variable")
+
+
+def _check_limits(limits: Limits) -> None:
+    least = {
+        "memory_bytes": (limits.memory_bytes, 16 * MIB),
+        "pids": (limits.pids, 4),
+        "cpu": (limits.cpu, 0.05),
+        "file_bytes": (limits.file_bytes, 1),
+        "open_files": (limits.open_files, 32),
+        "tmp_bytes": (limits.tmp_bytes, 4096),
+    }
+    for name, (value, minimum) in least.items():
+        if not minimum <= value < 1 << 62:
+            _refuse(f"limits.{name}: expected at least {minimum}, got {value}")
+
+
+def _check_file(file: DataFile) -> None:
+    if len(file.content) > MAX_DATA_FILE:
+        _refuse(f"{file.destination[:256]!r} is larger than {MAX_DATA_FILE} bytes")
+    _check_destination(file.destination)
+
+
+def _bind(bind: Bind, view: View) -> Bind:
+    source = view.source(bind.source)
+    if bind.source == bind.destination and bind.source.startswith("/usr/"):
+        return Bind(bind.source, bind.destination)  # visible anyway
+    _check_destination(bind.destination)
+    return Bind(source, bind.destination)
+
+
+def _check_destination(path: str) -> None:
+    if not _plain(path) or path in _WHOLE or path.split("/")[1] in _TAKEN:
+        _refuse(f"nothing can be placed at {path[:256]!r}")
+
+
+def _plain(path: str) -> bool:
+    plain = path.startswith("/") and not path.startswith("//") and posixpath.normpath(path) == path
+    return plain and "\0" not in path
+
+
+def _refuse(what: str) -> None:
+    raise SandboxFailedError(f"the sandbox was not started: {what}")
