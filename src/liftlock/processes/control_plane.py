@@ -47,7 +47,9 @@ def main() -> None:
 
 def _import_postgresql() -> None:
     if importlib.util.find_spec("asyncpg") is None:
-        sys.exit("liftlock: --database names PostgreSQL, and asyncpg is not installed: install liftlock[postgresql]")
+        sys.exit(
+            "liftlock: --database names PostgreSQL, and asyncpg is not installed: install liftlock[postgresql]"
+        )
     importlib.import_module("liftlock.adapters.sql.postgres_engine")
 
 

@@ -1,0 +1,92 @@
+"""A control plane that answers over real HTTP in this process, for tests of clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from liftlock.adapters.sql.migrate import migrate_sqlite
+from liftlock.adapters.sql.sqlite_engine import SqliteEngine
+from liftlock.adapters.system.clock import SystemClock
+from liftlock.adapters.system.entropy import SystemEntropy
+from liftlock.adapters.wakeups.in_process import InProcessWakeups
+from liftlock.processes import loops, serving, wiring
+from liftlock.processes.settings import ControlPlaneSettings, StaticClientSettings
+
+ROOT = StaticClientSettings("static/liftlock/root", "root-token-0123456789", ("*",), "root")
+ISSUER = StaticClientSettings("static/liftlock/issuer", "issuer-token-0123456789", ("*",), "issuer")
+WORKER = StaticClientSettings(
+    "static/liftlock/worker/0",
+    "worker-token-0123456789",
+    ("queue:claim-work:*", "queue:worker-id:*"),
+    "worker",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where a control plane answers, and its root client; `options` is what official clients take."""
+
+    root_url: str
+    directory: Path
+
+    @property
+    def options(self) -> dict[str, object]:
+        """Options of the official client for the root client."""
+        return {
+            "rootUrl": self.root_url,
+            "credentials": {"clientId": ROOT.client_id, "accessToken": ROOT.access_token},
+            "maxRetries": 0,
+        }
+
+
+@contextlib.contextmanager
+def serve(tmp_path: Path, **changes: Any) -> Iterator[Served]:
+    """Yield a control plane on SQLite, served on a free port from a thread of its own; `changes` are to its settings."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    root_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    given: dict[str, Any] = dict(
+        directory=str(tmp_path),
+        database=None,
+        listen_fd=-1,
+        root_url=root_url,
+        static_clients=(ROOT, ISSUER, WORKER),
+        credentials_issuer=ISSUER.client_id,
+        policy=None,
+        user=None,
+    )
+    told = ControlPlaneSettings(**(given | changes))
+    ready = threading.Event()
+    ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def run() -> None:
+        wakeups = InProcessWakeups()
+        await migrate_sqlite(tmp_path / "liftlock.db")
+        engine = SqliteEngine(tmp_path / "liftlock.db", wakeups)
+        plane = wiring.build(told, engine, wakeups, SystemClock(), SystemEntropy())
+        stop = asyncio.Event()
+        ends.append((asyncio.get_running_loop(), stop))
+        background = [asyncio.create_task(loops.run(loop, wakeups)) for loop in plane.loops]
+        ready.set()
+        await serving.serve(plane.app, listening, stop)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await engine.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),), name="control-plane")
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield Served(root_url, tmp_path)
+    finally:
+        loop, stop = ends[0]
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+        assert not thread.is_alive()
