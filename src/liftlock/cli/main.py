@@ -29,7 +29,7 @@ class Entry:
 
 COMMANDS: dict[str, Entry] = {
     "up": Entry("liftlock.processes.up:up", "Run the control plane, the schedulers and local workers."),
-    "demo": Entry("liftlock.processes.demo:demo", "Show the whole of it on a small example."),
+    "demo": Entry("liftlock.processes.demo.command:demo", "Show the whole of it on a small example."),
     "doctor": Entry("liftlock.processes.doctor:doctor", "Tell what isolation this machine allows."),
     "worker": Entry("liftlock.processes.worker:worker", "Run a worker."),
     "project": Entry("liftlock.cli.project:project", "Register repositories."),

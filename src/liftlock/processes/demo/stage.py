@@ -43,9 +43,6 @@ class Stage:
     say: Callable[[str], None]
     root: Person
     watch: Watch
-    developer: Person | None = None
-    manager: Person | None = None
-    pusher_who_admits: Person | None = None
     release_key: str = field(default="", repr=False)
     pushes: list[Pushed] = field(default_factory=list)
     addresses: list[tuple[str, str]] = field(default_factory=list)
