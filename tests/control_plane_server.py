@@ -51,16 +51,16 @@ def serve(tmp_path: Path, **changes: Any) -> Iterator[Served]:
     """Yield a control plane on SQLite, served on a free port from a thread of its own; `changes` are to its settings."""
     listening = socket.create_server(("127.0.0.1", 0))
     root_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    given: dict[str, Any] = dict(
-        directory=str(tmp_path),
-        database=None,
-        listen_fd=-1,
-        root_url=root_url,
-        static_clients=(ROOT, ISSUER, WORKER),
-        credentials_issuer=ISSUER.client_id,
-        policy=None,
-        user=None,
-    )
+    given: dict[str, Any] = {
+        "directory": str(tmp_path),
+        "database": None,
+        "listen_fd": -1,
+        "root_url": root_url,
+        "static_clients": (ROOT, ISSUER, WORKER),
+        "credentials_issuer": ISSUER.client_id,
+        "policy": None,
+        "user": None,
+    }
     told = ControlPlaneSettings(**(given | changes))
     ready = threading.Event()
     ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
