@@ -134,8 +134,6 @@ class AccessStore(Protocol):
         """Return every version of the role, the oldest first."""
         ...
 
-    async def history(
-        self, kind: EntityKind, entity_id: str, *, before: int, limit: int
-    ) -> list[HistoryEntry]:
-        """Return up to `limit` audit records of the client or role with an id less than `before`, the newest first."""
+    async def history(self, subject: str, *, before: int, limit: int) -> list[HistoryEntry]:
+        """Return up to `limit` audit records of `subject` (`client/<id>`) with an id less than `before`, newest first."""
         ...

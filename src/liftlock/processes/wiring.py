@@ -22,11 +22,16 @@ from liftlock.processes.settings import ControlPlaneSettings
 from liftlock.services.access_snapshot import AccessCache, StaticClient
 from liftlock.services.authorize import Authorizer
 from liftlock.services.claim_work import ClaimWork
+from liftlock.services.clients import Clients
 from liftlock.services.create_task import CreateTask
+from liftlock.services.explain_access import ExplainAccess
+from liftlock.services.inspect_access import InspectAccess
+from liftlock.services.remote_authentication import RemoteAuthentication
+from liftlock.services.roles import Roles
 from liftlock.services.run_credentials import RunCredentials
 from liftlock.services.task_lifecycle import TaskLifecycle
 from liftlock.services.task_queries import TaskQueries
-from liftlock.web import api_queue_claims, api_queue_tasks, housekeeping
+from liftlock.web import api_auth, api_queue_claims, api_queue_tasks, housekeeping
 from liftlock.web.app import App
 from liftlock.web.dispatch import Api
 from liftlock.web.routing import Route, RouteTable
@@ -59,7 +64,8 @@ def build(
         )
         for client in told.static_clients
     ]
-    access = AccessCache(SqlAccessStore(engine), sealer, static)
+    access_store = SqlAccessStore(engine)
+    access = AccessCache(access_store, sealer, static)
     authorizer = Authorizer(access)
     issuer = next(client for client in told.static_clients if client.client_id == told.credentials_issuer)
     tasks = SqlTaskStore(engine)
@@ -67,6 +73,13 @@ def build(
     credentials = RunCredentials(Credentials(issuer.client_id, issuer.access_token), entropy)
     routes = _with_housekeeping(
         [
+            *api_auth.routes(
+                Clients(access_store, access, sealer, entropy),
+                Roles(access_store, access),
+                InspectAccess(access_store, access),
+                ExplainAccess(access),
+                RemoteAuthentication(access),
+            ),
             *api_queue_tasks.routes(create_task, TaskLifecycle(tasks), TaskQueries(tasks)),
             *api_queue_claims.routes(ClaimWork(tasks, wakeups, clock, credentials)),
         ]

@@ -31,12 +31,25 @@ async def _version(_request: ApiRequest) -> dict[str, Any]:
     return {"version": __version__, "commit": "", "source": "", "build": ""}
 
 
-_HANDLERS: dict[str, Handler] = {"ping": _ping, "lbheartbeat": _alive, "heartbeat": _alive, "version": _version}
+_HANDLERS: dict[str, Handler] = {
+    "ping": _ping,
+    "lbheartbeat": _alive,
+    "heartbeat": _alive,
+    "version": _version,
+}
 
 
 def routes(service: str) -> list[Route]:
     """Return the four routes for `service`; they need no credentials."""
     return [
-        Route(service=service, method="GET", path=path, name=name, handler=_HANDLERS[name], title=title)
+        Route(
+            service=service,
+            method="GET",
+            path=path,
+            name=name,
+            handler=_HANDLERS[name],
+            title=title,
+            authenticated=False,
+        )
         for name, (path, title) in _TITLES.items()
     ]

@@ -49,6 +49,10 @@ class CompiledRole(NamedTuple):
     fixed: tuple[str, ...]
     patterns: tuple[tuple[str, str], ...]
 
+    def stored_scopes(self) -> tuple[str, ...]:
+        """Return the role's scopes as they are stored; those with `<..>` come last."""
+        return (*self.fixed, *(before + PARAMETER + after for before, after in self.patterns))
+
     def given(self, parameter: str) -> Iterator[str]:
         """Return every scope that this role gives with `parameter`."""
         yield from self.fixed

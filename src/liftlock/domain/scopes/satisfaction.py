@@ -38,11 +38,16 @@ def _order(scope: str) -> tuple[str, int]:
     return (scope[:-1], 0) if scope.endswith("*") else (scope, 1)
 
 
+def in_order(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return `scopes` sorted, each once: one with a trailing `*` before its own prefix, otherwise lexically."""
+    return tuple(sorted(set(scopes), key=_order))
+
+
 def normalise(scopes: Iterable[str]) -> tuple[str, ...]:
     """Return the normal form: sorted, unique, nothing that another member satisfies."""
     kept: list[str] = []
     prefix: str | None = None
-    for scope in sorted(set(scopes), key=_order):
+    for scope in in_order(scopes):
         if prefix is not None and scope.startswith(prefix):
             continue
         kept.append(scope)
