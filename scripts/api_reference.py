@@ -66,6 +66,8 @@ def needs(scopes: object) -> str:  # noqa: PLR0911 -- one form of expression a l
             return f"`{scopes}`"
         case {"AllOf": [*parts]}:
             return " and ".join(_grouped(part) for part in parts) or "–"
+        case {"AnyOf": [{"for": each, "in": many, "each": wanted}]}:
+            return f"{needs(wanted)} for any `{each}` of `{many}`"
         case {"AnyOf": [*parts]}:
             return " or ".join(_grouped(part) for part in parts)
         case {"for": each, "in": many, "each": wanted}:
