@@ -96,7 +96,7 @@ def _system(root: str | None, data: Data) -> list[str]:
             options += ["--symlink", os.readlink(path), f"/{name}"]
         else:
             options += ["--ro-bind", path, f"/{name}"]
-    options += ["--perms", "0755", "--dir", "/etc"]
+    options += ["--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/etc/ssl"]
     for name in _etc_names(root):
         path = f"{base}/etc/{name}"
         if os.path.islink(path):

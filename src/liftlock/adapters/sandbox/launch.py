@@ -70,8 +70,22 @@ class Launched:
             if not select.select([watch], [], [], within_s)[0]:
                 raise SandboxFailedError(f"process {self.pid} of a sandbox does not die")
 
-    def exit_code(self) -> int | None:
-        """Return the command's exit code as bubblewrap reported it; None: the command never ended by itself."""
+    def finish(self) -> int:
+        """Return the command's exit code, 128 + n if signal n ended it, and close everything; all is dead.
+
+        bubblewrap tells nothing if the command could not be executed, or if it was killed itself: then it is its own.
+        """
+        told = self._told()
+        reaped, status = os.waitpid(self.pid, os.WNOHANG)
+        own = os.waitstatus_to_exitcode(status) if reaped else -signal.SIGKILL
+        for descriptor in (self.watch, self.init_watch, self.status, *self.sockets):
+            os.close(descriptor)
+        self.sockets.clear()
+        if told is not None:
+            return told
+        return own if own >= 0 else 128 - own
+
+    def _told(self) -> int | None:
         os.set_blocking(self.status, False)
         with contextlib.suppress(OSError):
             for line in os.read(self.status, 65536).splitlines():
@@ -79,14 +93,6 @@ class Launched:
                 if code is not None:
                     return code
         return None
-
-    def close(self) -> None:
-        """Close the descriptors and reap bubblewrap; it has ended."""
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
-        for descriptor in (self.watch, self.init_watch, self.status, *self.sockets):
-            os.close(descriptor)
-        self.sockets.clear()
 
 
 def launch(what: Launch) -> Launched:

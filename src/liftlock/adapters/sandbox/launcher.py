@@ -32,7 +32,6 @@ from liftlock.errors import IsolationUnavailableError, LiftlockError, SandboxFai
 from liftlock.ports.sandbox import ExitStatus, FoundFile, Rejected, Usage
 
 LOOK_EVERY_S = 1.0
-_KILLED = 137  # 128 + SIGKILL, as shells report it
 
 
 class Launcher:
@@ -263,8 +262,7 @@ class Launcher:
             launched.wait_dead(DEAD_WITHIN_S)
         except SandboxFailedError as error:
             slot.broken = error.message
-        status = self._status(running)
-        launched.close()
+        status = self._status(running, launched.finish())
         if cgroup is not None:
             cgroup.remove()
         os.unlink(running.note)
@@ -272,9 +270,8 @@ class Launcher:
         del self._running[running.number]
         self._reply(0, p.Exited(running.number, status))
 
-    def _status(self, running: Running) -> ExitStatus:
-        code, cgroup = running.launched.exit_code(), running.cgroup
-        place = running.slot.place
+    def _status(self, running: Running, code: int) -> ExitStatus:
+        cgroup, place = running.cgroup, running.slot.place
         full = running.out_of_disk
         usage = cgroup.usage() if cgroup is not None else Usage()
         if place is not None and place.image is not None:
@@ -282,7 +279,7 @@ class Launcher:
             running.used_bytes = used_bytes(place.path)
         return ExitStatus(
             started=running.launched.started,
-            code=_KILLED if code is None else code,
+            code=code,
             killed=running.killed,
             out_of_memory=cgroup is not None and cgroup.out_of_memory(),
             out_of_pids=cgroup is not None and cgroup.out_of_pids(),

@@ -73,15 +73,24 @@ def set_parent_death_signal(number: int) -> None:
 
 
 def keep_capabilities(kept: tuple[int, ...]) -> None:
-    """Give up, for good and for all children, every capability but `kept` (numbers of linux/capability.h)."""
+    """Give up, for good and for all children, every capability but `kept` (numbers of linux/capability.h).
+
+    Of those, what is not there is not gained.
+    """
     last = int(_read("/proc/sys/kernel/cap_last_cap"))
     for number in range(last + 1):
         if number not in kept:
             _check(_libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), "prctl(PR_CAPBSET_DROP)")
-    mask = sum(1 << number for number in kept)
+    mask = sum(1 << number for number in kept) & _permitted()
     low, high = mask & 0xFFFFFFFF, mask >> 32
     header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
     _check(_libc.capset(header, struct.pack("6I", low, low, 0, high, high, 0)), "capset")
+
+
+def _permitted() -> int:
+    """Return the capabilities that this process has, as a bit mask; a container may have taken some."""
+    found = [line for line in _read("/proc/self/status").splitlines() if line.startswith("CapPrm:")]
+    return int(found[0].split()[1], 16)
 
 
 def _read(path: str) -> str:

@@ -93,9 +93,7 @@ def _run(what: Launch) -> None:
     select.select([launched.watch], [], [], SET_UP_WITHIN_S)
     launched.kill()
     launched.wait_dead(SET_UP_WITHIN_S)
-    code = launched.exit_code()
-    launched.close()
-    if code != 0:
+    if launched.finish() != 0:
         raise IsolationUnavailableError("the sandbox could not run a program")
 
 
