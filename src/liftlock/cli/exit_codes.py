@@ -47,6 +47,8 @@ BY_CODE: dict[str, Exit] = {
     "SandboxFailed": Exit.FAILED,
     "StorageError": Exit.FAILED,
     "RepositoryError": Exit.FAILED,
+    "QueueUnavailable": Exit.FAILED,
+    "InputRejected": Exit.FAILED,
     "Answered": Exit.FAILED,
     "Unreachable": Exit.FAILED,
     "TimedOut": Exit.TIMEOUT,

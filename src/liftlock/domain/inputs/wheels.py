@@ -110,25 +110,28 @@ def choose(
     """Return (sha256, file name) of the wheel that `requirement` allows and `interpreter` runs best, or why there is none.
 
     Args:
-        there: sha256 → file name, of wheels that are in the wheelhouse.
+        there: sha256 → file name, of the wheels of that package that are in the wheelhouse, as measured.
     """
-    allowed = [(digest, there[digest]) for digest in requirement.sha256 if digest in there]
+    said = f"{requirement.name}=={requirement.version}"
     fitting: list[tuple[int, str, str]] = []
-    for digest, file in allowed:
+    other: list[str] = []
+    unfit: list[str] = []
+    for digest, file in sorted(there.items(), key=lambda item: item[1]):
         wheel = parse_file_name(file)
         if wheel is None or wheel.name != requirement.name:
             continue
         found = rank(wheel, interpreter)
-        if found is not None:
+        if digest not in requirement.sha256:
+            other.append(f"{file} measures {digest}")
+        elif found is None:
+            unfit.append(file)
+        else:
             fitting.append((found, file, digest))
     if fitting:
         _, file, digest = min(fitting)
         return digest, file
-    said = f"{requirement.name}=={requirement.version}"
-    if allowed:
-        files = ", ".join(sorted(file for _, file in allowed))
-        return f"{said}: of the wheels that the lock allows, {files} are here, and none runs on {interpreter.tag}"
-    return (
-        f"{said}: no wheel with one of its {len(requirement.sha256)} digests is in the wheelhouse"
-        f" (declared sha256 {', '.join(requirement.sha256[:2])}{', …' if len(requirement.sha256) > 2 else ''})"
-    )
+    if unfit:
+        return f"{said}: the lock allows {', '.join(unfit)}, which does not run on {interpreter.tag}"
+    observed = "; ".join(other[:3]) or "no wheel of that package"
+    declared = ", ".join(requirement.sha256[:3]) + (", …" if len(requirement.sha256) > 3 else "")
+    return f"{said}: declared sha256 {declared}; observed in the wheelhouse: {observed}"

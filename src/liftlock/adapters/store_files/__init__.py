@@ -1,0 +1,1 @@
+"""The worker's store of inputs on its own file system."""

@@ -1,0 +1,69 @@
+"""Where a worker keeps the bytes of inputs: blobs by their sha256, trees by what they were made of; and its wheelhouse.
+
+Bytes become usable only as entries that were measured while they were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import msgspec
+
+from liftlock.errors import LiftlockError
+
+
+class InputRejectedError(LiftlockError):
+    """Bytes are not what was promised, or too many: the message names declared and measured. Nothing was kept."""
+
+    code = "InputRejected"
+
+
+class Blob(msgspec.Struct, frozen=True):
+    """A stored file: read-only, never changed. `path` is absolute."""
+
+    sha256: str
+    size: int
+    path: str
+
+
+class InputStore(Protocol):
+    """Blobs and trees."""
+
+    async def add(
+        self, chunks: AsyncIterator[bytes], *, what: str, max_bytes: int, sha256: str | None = None
+    ) -> Blob:
+        """Store what `chunks` gives.
+
+        Raises:
+            InputRejectedError: it has more than `max_bytes`, or does not measure `sha256`; `what` names it.
+        """
+        ...
+
+    def blob(self, sha256: str) -> Blob | None:
+        """Return a stored blob."""
+        ...
+
+    def tree(self, digest: str) -> str | None:
+        """Return the path of a complete tree, or None."""
+        ...
+
+    def new_tree_name(self) -> str:
+        """Return an unused name for a tree in the making."""
+        ...
+
+    def commit_tree(self, name: str, digest: str) -> str:
+        """Make the complete tree `name` known as `digest`; return its path. Another's, made meanwhile, is as good."""
+        ...
+
+
+class Wheelhouse(Protocol):
+    """A directory of wheels that the worker's settings name."""
+
+    def candidates(self, name: str) -> dict[str, str]:
+        """Return sha256 → file name of the wheels of the package called `name` (normalised), as they measure now."""
+        ...
+
+    def read(self, file: str) -> AsyncIterator[bytes]:
+        """Yield a wheel's bytes."""
+        ...

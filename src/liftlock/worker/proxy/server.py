@@ -1,0 +1,167 @@
+"""The API proxy of one run: accepts on the sandbox's listening socket, signs with the task's scopes, follows nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+
+import structlog
+
+from liftlock.domain.credentials.certificates import Credentials
+from liftlock.errors import LiftlockError
+from liftlock.ports.queue_client import ForwardAnswer, ForwardRequest, QueueClient
+from liftlock.worker.proxy.admission import Admitted, Refusal, admit, returned
+from liftlock.worker.proxy.connection import ClosedError, Connection
+from liftlock.worker.proxy.rewriting import MAX_REWRITTEN_BYTES, rewritten_headers, rewritten_json, texts
+
+PORT = 8073
+"""Inside the sandbox, on 127.0.0.1."""
+INSIDE_URL = f"http://127.0.0.1:{PORT}"
+MAX_CONNECTIONS = 64
+MAX_FORWARDED = 16
+"""Requests of one run that are with the control plane at a time; further ones wait."""
+MAX_RECORDED = 100
+_log = structlog.get_logger(__name__)
+
+
+class ApiProxy:
+    """Serves one run. `credentials` gives those of the run, current ones; `hide` gets secrets that a task was given."""
+
+    def __init__(
+        self,
+        queue: QueueClient,
+        *,
+        scopes: tuple[str, ...],
+        credentials: Callable[[], Credentials],
+        hide: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._queue = queue
+        self._scopes = scopes
+        self._credentials = credentials
+        self._hide = hide
+        self._connections: set[asyncio.Task[None]] = set()
+        self._forwarded = asyncio.Semaphore(MAX_FORWARDED)
+        self.refused: list[tuple[str, str, str]] = []
+        self.refused_more = 0
+
+    @contextlib.asynccontextmanager
+    async def serving(self, listeners: tuple[socket.socket, ...]) -> AsyncIterator[None]:
+        """Serve on `listeners`, which are closed in the end, with all connections."""
+        accepting = [asyncio.create_task(self._accept(listener)) for listener in listeners]
+        try:
+            yield
+        finally:
+            for task in (*accepting, *self._connections):
+                task.cancel()
+            await asyncio.gather(*accepting, *self._connections, return_exceptions=True)
+            for listener in listeners:
+                listener.close()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, _ = await loop.sock_accept(listener)
+            except OSError:
+                await asyncio.sleep(0.1)  # out of descriptors, say: the others go on
+                continue
+            if len(self._connections) >= MAX_CONNECTIONS:
+                client.close()
+                self._record("-", "-", f"more than {MAX_CONNECTIONS} connections at a time")
+                continue
+            task = asyncio.create_task(self._serve(client))
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client)
+        connection = Connection(reader, writer)
+        try:
+            while (request := await connection.request()) is not None:
+                decided = admit(bytes(request.method), bytes(request.target), request.headers)
+                if isinstance(decided, Refusal):
+                    self._record(_shown(request.method), _shown(request.target), decided.why)
+                    await connection.refuse(decided.status, decided.why)
+                    break
+                await self._forward(connection, decided)
+                if not connection.ready_for_next():
+                    break
+        except ClosedError:
+            pass
+        except Exception:  # noqa: BLE001 -- one connection's failure must not end the run; it is logged and closed
+            _log.exception("a connection to the API proxy failed")
+        finally:
+            await connection.close()
+
+    async def _forward(self, connection: Connection, admitted: Admitted) -> None:
+        request = ForwardRequest(
+            admitted.method,
+            admitted.target,
+            admitted.headers,
+            self._scopes,
+            self._credentials(),
+            admitted.signed,
+            admitted.length,
+        )
+        body = None if admitted.length == 0 else connection.body()
+        async with self._forwarded:
+            try:
+                if body is None:
+                    async for _ in connection.body():
+                        pass
+                async with self._queue.forward(request, body) as answer:
+                    await self._answer(connection, admitted, answer)
+            except LiftlockError as error:
+                await connection.refuse(502, error.message, code=error.code)
+
+    async def _answer(self, connection: Connection, admitted: Admitted, answer: ForwardAnswer) -> None:
+        headers = rewritten_headers(returned(answer.headers), self._queue.root_url, INSIDE_URL)
+        body = answer.body
+        if admitted.method == "HEAD" or answer.status in (204, 304):
+            await connection.answer(answer.status, headers, body)
+            return
+        secret = admitted.service == "secrets"
+        if not secret and not _holds_addresses(admitted, answer):
+            await connection.answer(answer.status, [*headers, *_length(answer)], body)
+            return
+        start = bytearray()
+        async for chunk in body:
+            start += chunk
+            if len(start) > MAX_REWRITTEN_BYTES:
+                await connection.answer(answer.status, headers, _joined(bytes(start), body))
+                return
+        content = bytes(start)
+        if secret:
+            self._hide(texts(content))
+        await connection.answer_whole(
+            answer.status, headers, rewritten_json(content, self._queue.root_url, INSIDE_URL)
+        )
+
+    def _record(self, method: str, path: str, why: str) -> None:
+        if len(self.refused) < MAX_RECORDED:
+            self.refused.append((method, path, why))
+        else:
+            self.refused_more += 1
+
+
+def _holds_addresses(admitted: Admitted, answer: ForwardAnswer) -> bool:
+    """Tell whether an answer is JSON that says where something lies: a redirect, or a route that answers with a link."""
+    kinds = [value for name, value in answer.headers if name.lower() == b"content-type"]
+    is_json = bool(kinds) and kinds[0].partition(b";")[0].strip().lower() == b"application/json"
+    return is_json and (300 <= answer.status < 400 or b"/artifact" in admitted.target)
+
+
+def _length(answer: ForwardAnswer) -> list[tuple[bytes, bytes]]:
+    return [(b"content-length", value) for name, value in answer.headers if name.lower() == b"content-length"]
+
+
+async def _joined(start: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield start
+    async for chunk in rest:
+        yield chunk
+
+
+def _shown(raw: bytes) -> str:
+    return raw[:200].decode("ascii", "backslashreplace")
