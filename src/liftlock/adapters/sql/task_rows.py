@@ -113,6 +113,8 @@ def _store_one(number: int, before: Task, after: Progress, events: list[Event]) 
     )
     was, runs_before = before.progress.state, len(before.progress.runs)
     new_run = len(after.runs) > runs_before
+    if was == "running" and (after.state != "running" or new_run):
+        yield Wake(f"log:{task.task_id}/{runs_before - 1}")
     if was == "pending" and (after.state != "pending" or new_run):
         yield Sql("DELETE FROM pending WHERE task = $1", (number,))
     if after.state == "pending" and (was != "pending" or new_run):

@@ -292,3 +292,8 @@ def wire_of(artifact: Artifact) -> dict[str, Any]:
         wire["contentLength"] = artifact.content.length
         wire["sha256"] = artifact.content.sha256
     return wire
+
+
+def object_name(task_id: str, run_id: int, name: str) -> str:
+    """Return the name under which an artifact of storage type object is kept by the object service."""
+    return f"t/{task_id}/{run_id}/{name}"

@@ -119,6 +119,7 @@ CREATE TABLE live_log(
     name TEXT COLLATE "C" NOT NULL,
     start BIGINT NOT NULL,
     data BYTEA NOT NULL,
+    at BIGINT NOT NULL,
     PRIMARY KEY (task_id, run_id, name, start)
 );
 

@@ -119,6 +119,7 @@ CREATE TABLE live_log(
     name TEXT NOT NULL,
     start INTEGER NOT NULL,
     data BLOB NOT NULL,
+    at INTEGER NOT NULL,
     PRIMARY KEY (task_id, run_id, name, start)
 ) WITHOUT ROWID;
 
