@@ -1,0 +1,1 @@
+"""The drop box that hooks of repositories leave their rings in."""

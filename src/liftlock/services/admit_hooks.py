@@ -1,0 +1,191 @@
+"""Make the hooks that a push's `.taskcluster.yml` brings, and admit their content where policy or a person says so.
+
+A hook exists as soon as its push has landed, and does not fire before its content is admitted for its permission at
+its level. A content whose short name belongs to another one brings no hooks at all.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from liftlock.domain.actions.hook_definition import action_hook
+from liftlock.domain.actions.naming import ActionHookName, short_of
+from liftlock.domain.actions.policy import Policy, bare_name
+from liftlock.domain.hooks.definition import HookDefinition, define_hook
+from liftlock.domain.pushes.config_file import ConfigFile
+from liftlock.domain.pushes.push import Push
+from liftlock.errors import LiftlockError, NotFoundError, RefusedError, RequestArgumentsError, StorageError
+from liftlock.ports.entropy import Entropy
+from liftlock.ports.envelope import AuditRecord, Envelope, Event
+from liftlock.ports.hook_store import HookRecord, PutHook
+from liftlock.ports.push_store import Admission, Content, PushStore
+from liftlock.ports.sealing import Sealer
+from liftlock.services.authorize import Caller
+from liftlock.values.instants import format_instant
+
+ACTOR: Final = "liftlock/hooks"
+BY_POLICY: Final = "policy"
+TOKEN_BYTES: Final = 33
+
+
+class AdmitHooks:
+    """Brings hooks for actions, and admits them."""
+
+    def __init__(self, store: PushStore, policy: Policy, sealer: Sealer, entropy: Entropy) -> None:
+        self._store = store
+        self._policy = policy
+        self._sealer = sealer
+        self._entropy = entropy
+
+    async def bring(self, push: Push, file: ConfigFile, now: datetime) -> tuple[str, ...]:
+        """Make every hook that policy wants for this content; return what an operator should look at."""
+        permissions = self._policy.permissions(push.trust_domain, push.level)
+        if not permissions:
+            return (f"policy makes no hooks for {push.trust_domain} at level {push.level}",)
+        if file.action_template is None:
+            return (".taskcluster.yml: tasks is not written as a list: there are no hooks for its actions",)
+        owner = await self._own_short_name(push, file, now)
+        if owner.digest != file.digest:
+            return (await self._collision(push, file, owner, now),)
+        alerts = []
+        for permission in permissions:
+            name = ActionHookName(push.trust_domain, push.level, permission, owner.short)
+            try:
+                admission = await self._make(name, push, file, now)
+            except StorageError:
+                raise
+            except LiftlockError as error:
+                alerts.append(f"{name.group_id}/{name.hook_id}: no hook: {error.message}"[:1000])
+                continue
+            if admission.state == "waiting":
+                alerts.append(
+                    f"{permission}: the content {file.digest} waits until somebody other than the pusher admits it"
+                )
+        return tuple(alerts)
+
+    async def admit(
+        self, caller: Caller, trust_domain: str, level: int, permission: str, digest: str, now: datetime
+    ) -> Admission:
+        """Admit the content for the permission at the level, and return that; idempotent.
+
+        Raises:
+            RefusedError: the caller lacks `pushes:admit-hooks:<level>:<permission>`, or pushed the content himself.
+            NotFoundError: no push brought that content for that permission.
+        """
+        caller.require(f"pushes:admit-hooks:{level}:{permission}")
+        if len(digest) != 64 or digest.strip("0123456789abcdef"):
+            raise RequestArgumentsError("digest: expected the full sha256, 64 hexadecimal digits")
+        found = await self._store.admission(trust_domain, level, permission, digest)
+        if found is None:
+            raise NotFoundError(
+                f"no push of {trust_domain} at level {level} brought the content {digest} for {permission}"
+            )
+        if found.state == "admitted":
+            return found
+        await self._expect_another_person(caller, found, now)
+        admitted = msgspec.structs.replace(found, state="admitted", by=caller.client_id, at=now)
+        details: dict[str, Any] = {
+            "digest": digest,
+            "trustDomain": trust_domain,
+            "level": level,
+            "permission": permission,
+        }
+        audit = caller.record("pushes.admitHooks", f"content/{digest}", **details)
+        event = Event("hooks-admitted", digest, details | {"by": caller.client_id})
+        return await self._store.put_admission(admitted, caller.envelope(now, audit, events=(event,)))
+
+    async def _own_short_name(self, push: Push, file: ConfigFile, now: datetime) -> Content:
+        content = Content(
+            trust_domain=push.trust_domain,
+            level=push.level,
+            short=short_of(file.digest),
+            digest=file.digest,
+            project=push.project,
+            push_id=push.id,
+            at=now,
+        )
+        known = await self._store.content(content.trust_domain, content.level, content.short)
+        return known or await self._store.own_short_name(content, Envelope(now))
+
+    async def _collision(self, push: Push, file: ConfigFile, owner: Content, now: datetime) -> str:
+        """Record that the content is not what its short name stands for, and return the alert."""
+        details = {
+            "digest": file.digest,
+            "ownerDigest": owner.digest,
+            "ownerPush": f"{owner.project}/{owner.push_id}",
+            "push": f"{push.project}/{push.id}",
+            "trustDomain": push.trust_domain,
+            "level": push.level,
+        }
+        audit = AuditRecord(ACTOR, "pushes.bringHooks", f"content/{file.digest}", "refused", details)
+        alert = Event("alert-content-collision", file.digest, details | {"at": format_instant(now)})
+        await self._store.own_short_name(owner, Envelope(now, audit=(audit,), events=(alert,)))
+        return (
+            f"ALERT: the content {file.digest} has the short name {owner.short} of another one, {owner.digest}, which "
+            f"push {owner.push_id} of {owner.project} brought: it brings no hooks, and its actions cannot run"
+        )
+
+    async def _make(self, name: ActionHookName, push: Push, file: ConfigFile, now: datetime) -> Admission:
+        """Store the hook together with what is known of its admission, unless both are there as they should be."""
+        schema = self._policy.input_schema(push.trust_domain, name.permission)
+        wire = action_hook(name, file.action_template, file.digest, input_schema=schema)
+        definition = define_hook(name.group_id, name.hook_id, wire)
+        by_policy = self._policy.self_admits(name.trust_domain, name.level, name.permission)
+        known = await self._store.admission(name.trust_domain, name.level, name.permission, file.digest)
+        if (
+            known is not None
+            and known.hook_digest == definition.version
+            and (known.state == "admitted" or not by_policy)
+        ):
+            return known
+        details = {"digest": file.digest, "push": f"{push.project}/{push.id}", "selfAdmitted": by_policy}
+        audit = AuditRecord(ACTOR, "pushes.bringHook", f"hook/{definition.name}", "changed", details)
+        admission = Admission(
+            trust_domain=name.trust_domain,
+            level=name.level,
+            permission=name.permission,
+            digest=file.digest,
+            state="admitted" if by_policy else "waiting",
+            by=BY_POLICY if by_policy else "",
+            at=now,
+            hook_digest=definition.version,
+        )
+        put = PutHook(self._hook(definition, now))
+        return await self._store.put_admission(admission, Envelope(now, audit=(audit,), records=(put,)))
+
+    def _hook(self, definition: HookDefinition, now: datetime) -> HookRecord:
+        token = base64.urlsafe_b64encode(self._entropy.token_bytes(TOKEN_BYTES)).rstrip(b"=")
+        return HookRecord(
+            document=definition.document,
+            version=definition.version,
+            sealed_token=self._sealer.seal(token, identity=f"hook/{definition.name}"),
+            managed=True,
+            next_task_id=self._entropy.slugid(),
+            next_fire=None,
+            created=now,
+            modified=now,
+        )
+
+    async def _expect_another_person(self, caller: Caller, admission: Admission, now: datetime) -> None:
+        """Raise if the caller may be one of those who pushed the content, under any name that is known of him."""
+        mine = self._policy.names_of(caller.client_id)
+        pushes = await self._store.bringers(admission.trust_domain, admission.level, admission.digest)
+        own = [push for push in pushes if mine & _names(push)]
+        if not own:
+            return
+        where = f"push {own[0].id} of {own[0].project}"
+        audit = caller.record("pushes.admitHooks", f"content/{admission.digest}", "refused", ownPush=where)
+        await self._store.put_admission(admission, caller.envelope(now, audit))
+        raise RefusedError(
+            f"Client {caller.client_id} pushed this content ({where}, by {own[0].owner}): somebody else has to admit it"
+        )
+
+
+def _names(push: Push) -> frozenset[str]:
+    """Return the names of who may have pushed: the owner, and the commit's author by e-mail and by name."""
+    name, _, email = push.author.rpartition(" <")
+    return frozenset(bare_name(each) for each in (push.owner, email.rstrip(">"), name) if each)
