@@ -37,6 +37,10 @@ class Api:
         self.profile = profile
         self._http = httpx2.Client(timeout=timeout_s, transport=transport, trust_env=False)
 
+    def close(self) -> None:
+        """End the connections."""
+        self._http.close()
+
     def url(self, service: str, *parts: str, query: Mapping[str, str] | None = None) -> str:
         """Return the absolute address of a route, its parts percent-encoded whole."""
         path = "/".join(quote(part, safe="") for part in parts)

@@ -37,6 +37,10 @@ def api_command(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def with_api(ctx: click.Context, *args: Any, **options: Any) -> Any:
         profile = load_profile(os.environ, ctx.find_root().obj)
-        return ctx.invoke(function, *args, api=Api(profile), **options)
+        api = Api(profile)
+        try:
+            return ctx.invoke(function, *args, api=api, **options)
+        finally:
+            api.close()
 
     return with_api
