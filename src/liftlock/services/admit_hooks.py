@@ -6,7 +6,6 @@ its level. A content whose short name belongs to another one brings no hooks at 
 
 from __future__ import annotations
 
-import base64
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,31 +14,28 @@ import msgspec
 from liftlock.domain.actions.hook_definition import action_hook
 from liftlock.domain.actions.naming import ActionHookName, short_of
 from liftlock.domain.actions.policy import Policy, bare_name
-from liftlock.domain.hooks.definition import HookDefinition, define_hook
+from liftlock.domain.hooks.definition import define_hook
 from liftlock.domain.pushes.config_file import ConfigFile
 from liftlock.domain.pushes.push import Push
 from liftlock.errors import LiftlockError, NotFoundError, RefusedError, RequestArgumentsError, StorageError
-from liftlock.ports.entropy import Entropy
 from liftlock.ports.envelope import AuditRecord, Envelope, Event
-from liftlock.ports.hook_store import HookRecord, PutHook
+from liftlock.ports.hook_store import PutHook
 from liftlock.ports.push_store import Admission, Content, PushStore
-from liftlock.ports.sealing import Sealer
 from liftlock.services.authorize import Caller
+from liftlock.services.hooks import Hooks
 from liftlock.values.instants import format_instant
 
 ACTOR: Final = "liftlock/hooks"
 BY_POLICY: Final = "policy"
-TOKEN_BYTES: Final = 33
 
 
 class AdmitHooks:
     """Brings hooks for actions, and admits them."""
 
-    def __init__(self, store: PushStore, policy: Policy, sealer: Sealer, entropy: Entropy) -> None:
+    def __init__(self, store: PushStore, hooks: Hooks, policy: Policy) -> None:
         self._store = store
+        self._hooks = hooks
         self._policy = policy
-        self._sealer = sealer
-        self._entropy = entropy
 
     async def bring(self, push: Push, file: ConfigFile, now: datetime) -> tuple[str, ...]:
         """Make every hook that policy wants for this content; return what an operator should look at."""
@@ -154,21 +150,8 @@ class AdmitHooks:
             at=now,
             hook_digest=definition.version,
         )
-        put = PutHook(self._hook(definition, now))
+        put = PutHook(self._hooks.record_of(definition, now, managed=True))
         return await self._store.put_admission(admission, Envelope(now, audit=(audit,), records=(put,)))
-
-    def _hook(self, definition: HookDefinition, now: datetime) -> HookRecord:
-        token = base64.urlsafe_b64encode(self._entropy.token_bytes(TOKEN_BYTES)).rstrip(b"=")
-        return HookRecord(
-            document=definition.document,
-            version=definition.version,
-            sealed_token=self._sealer.seal(token, identity=f"hook/{definition.name}"),
-            managed=True,
-            next_task_id=self._entropy.slugid(),
-            next_fire=None,
-            created=now,
-            modified=now,
-        )
 
     async def _expect_another_person(self, caller: Caller, admission: Admission, now: datetime) -> None:
         """Raise if the caller may be one of those who pushed the content, under any name that is known of him."""

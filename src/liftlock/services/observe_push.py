@@ -58,7 +58,6 @@ class ObservePush:
             "to": movement.new,
             "owner": new.owner,
             "ownerStanding": new.owner_standing,
-            "taskId": new.task_id,
         }
         audit = AuditRecord(ACTOR, "pushes.record", f"project/{project.name}", "changed", details)
         event = Event("push-recorded", project.name, details | {"at": format_instant(new.at)})

@@ -45,7 +45,10 @@ def project_wire(project: Project, last: LastLook | None = None) -> dict[str, An
 
 
 def push_wire(push: Push) -> dict[str, Any]:
-    """Return the push as JSON."""
+    """Return the push as JSON.
+
+    The decision task's id is told once the task exists: who knew it before could put another task in its place.
+    """
     return {
         "project": push.project,
         "id": push.id,
@@ -61,7 +64,7 @@ def push_wire(push: Push) -> dict[str, Any]:
         "identityUrl": push.identity,
         "level": push.level,
         "trustDomain": push.trust_domain,
-        "taskId": push.task_id,
+        "taskId": push.task_id if push.decision == "started" else None,
         "decision": {"state": push.decision, "text": push.decision_text},
         "configDigest": push.config_digest,
         "alerts": list(push.alerts),
