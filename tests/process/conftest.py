@@ -1,4 +1,4 @@
-"""A control plane that answers over real HTTP, for tests of clients."""
+"""Fixtures of the tests that run real programs: a served control plane, and the example project."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from widget_stand_in import WIDGET, Api, Proxy, Widget, checkout, unpack_wheels
 
 from control_plane_server import Served, serve
 
@@ -15,3 +16,22 @@ def served(tmp_path: Path) -> Iterator[Served]:
     """A control plane on SQLite, served on a free port from a thread of its own."""
     with serve(tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def taskgraph_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example's locked taskgraph as one importable tree."""
+    tree = tmp_path_factory.mktemp("taskgraph")
+    unpack_wheels(WIDGET / "taskcluster/requirements.txt", tree)
+    return tree
+
+
+@pytest.fixture
+def widget(tmp_path: Path, taskgraph_tree: Path) -> Iterator[Widget]:
+    """A fresh checkout of the example, and the API that its tasks call."""
+    api = Api()
+    proxy = Proxy(api)
+    build = tmp_path / "build"
+    build.mkdir()
+    yield Widget(api, build, taskgraph_tree, checkout(build / "repo"))
+    proxy.close()

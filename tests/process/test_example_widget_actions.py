@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from widget_stand_in import ROLE, Widget
 
@@ -79,6 +81,68 @@ def test_add_tasks_names_the_labels_that_exist(decided: Widget) -> None:
     made, done = decided.act("add-tasks", given={"tasks": ["measure-sped"]})
     assert (done.returncode, made) == (1, {})
     assert "no task 'measure-sped' in this push's graph; there are build-dist, measure-speed" in done.stdout
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier push: its decision task left the same graph, and the group's tasks."""
+
+    number: int
+    revision: str
+    group: str
+
+
+def earlier(widget: Widget, number: int, *, ran: str | None = None) -> Earlier:
+    """Let an earlier push have happened; `ran` is a label that its group has already."""
+    push = Earlier(number, f"{number:040x}", f"GROUP-{number}")
+    widget.api.pushes.append({"id": push.number, "revision": push.revision, "branch": "main"})
+    widget.api.index[f"demo.v2.widget.revision.{push.revision}.taskgraph.decision"] = push.group
+    for (task_id, name), content in list(widget.api.artifacts.items()):
+        if task_id == widget.group:
+            changed = content.replace(widget.revision.encode(), push.revision.encode())
+            widget.api.artifacts[push.group, name] = changed
+    if ran:
+        widget.api.tasks[f"RAN-{number}"] = {"taskGroupId": push.group, "metadata": {"name": ran}}
+    return push
+
+
+def add_measurement(widget: Widget) -> str:
+    made, done = widget.act("add-tasks", given={"tasks": ["measure-speed"]})
+    assert done.returncode == 0, done.stdout
+    [task_id] = made
+    return task_id
+
+
+def test_backfill_runs_the_task_on_earlier_pushes_at_their_revisions(widget: Widget) -> None:
+    widget.decide(number=9)
+    older, newer = earlier(widget, 7), earlier(widget, 8)
+    made, done = widget.act("backfill", task_id=add_measurement(widget), given={"depth": 2})
+    assert done.returncode == 0, done.stdout
+    found = {task["taskGroupId"]: task for task in made.values()}
+    assert sorted(found) == [older.group, newer.group]
+    for push in (older, newer):
+        assert found[push.group]["metadata"]["name"] == "measure-speed"
+        assert found[push.group]["payload"]["inputs"][0]["git"]["revision"] == push.revision
+
+
+def test_backfill_goes_back_as_far_as_asked_and_leaves_out_where_the_task_ran(widget: Widget) -> None:
+    widget.decide(number=9)
+    earlier(widget, 6)
+    wanted = earlier(widget, 7)
+    earlier(widget, 8, ran="measure-speed")
+    made, done = widget.act("backfill", task_id=add_measurement(widget), given={"depth": 2})
+    assert done.returncode == 0, done.stdout
+    assert [task["taskGroupId"] for task in made.values()] == [wanted.group]
+    assert "push 8: measure-speed is there already" in done.stdout
+
+
+def test_backfill_leaves_this_pushs_own_map_of_labels_alone(widget: Widget) -> None:
+    widget.decide(number=9)
+    earlier(widget, 8)
+    measurement = add_measurement(widget)
+    _, done = widget.act("backfill", task_id=measurement, given={"depth": 1})
+    assert done.returncode == 0, done.stdout
+    assert (widget.repo / "artifacts/label-to-taskid.json").read_text() == "{}\n"
 
 
 def complete(widget: Widget) -> None:

@@ -160,7 +160,10 @@ class Api:
         return 501, {"message": f"the stand-in has no {method} {path}"}
 
     def pushes_for(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
-        raise NotImplementedError
+        """Return pushes before `beforeId`, the newest first."""
+        before, branch = int(query["beforeId"][0]), query["branch"][0]
+        found = [one for one in self.pushes if one["id"] < before and one["branch"] == branch]
+        return sorted(found, key=lambda one: -one["id"])[: int(query["limit"][0])]
 
 
 class Proxy:
@@ -250,9 +253,9 @@ class Widget:
     def repo(self) -> Path:
         return self.build / "repo"
 
-    def decide(self) -> dict[str, dict[str, Any]]:
+    def decide(self, number: int = 1) -> dict[str, dict[str, Any]]:
         """Run the decision task of a push; return what it created, by task id."""
-        context = {"push": push(self.revision), "repository": repository()}
+        context = {"push": push(self.revision, number), "repository": repository()}
         task = render(tasks_for="github-push", ownTaskId=self.group, taskGroupId=self.group, **context)
         done = run_task(task, self.group, self.api, self.build, self.taskgraph)
         assert done.returncode == 0, done.stdout
