@@ -70,6 +70,10 @@ class CgroupHost:
             raise SandboxFailedError(f"cgroup {name}: {error.filename}: {error.strerror}") from error
         return cgroup
 
+    def remove(self) -> None:
+        """Remove the directories that hold the cgroups, which are all gone."""
+        remove_all(f"{base}/liftlock-{self.identity}" for _, base in self.bases.values())
+
     def leftovers(self) -> tuple[str, ...]:
         """Return every directory of an earlier launcher of this identity, deepest first, wherever it ran."""
         found: list[str] = []

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from liftlock.adapters.sandbox.syscalls import set_dumpable
 from liftlock.adapters.sandbox.users import User
 
 
@@ -55,6 +56,7 @@ def _child(work: Callable[[], bytes | None], user: User | None, result: int) -> 
             os.setgroups([])
             os.setresgid(user.gid, user.gid, user.gid)
             os.setresuid(user.uid, user.uid, user.uid)
+        set_dumpable(dumpable=True)  # else its own /proc/self/fd is root's
         view = memoryview(work() or b"")
         while view:
             view = view[os.write(result, view) :]

@@ -151,18 +151,26 @@ def measure(path: str, *, max_bytes: int, max_entries: int) -> tuple[int, int]:
     total, entries, pending = 0, 0, [path]
     while pending and total <= max_bytes and entries <= max_entries:
         try:
-            found = list(_entries(pending.pop()))
+            found = _entries(pending.pop())
         except OSError as error:
-            entries += max_entries + 1 if error.errno == errno.ENAMETOOLONG else 0
+            entries += _uncounted(error, max_entries)
             continue
         entries += len(found)
         for entry in found:
-            with contextlib.suppress(OSError):
+            try:
                 facts = entry.stat(follow_symlinks=False)
-                total += facts.st_blocks * 512
-                if stat.S_ISDIR(facts.st_mode):
-                    pending.append(entry.path)
+            except OSError as error:
+                entries += _uncounted(error, max_entries)
+                continue
+            total += facts.st_blocks * 512
+            if stat.S_ISDIR(facts.st_mode):
+                pending.append(entry.path)
     return total, entries
+
+
+def _uncounted(error: OSError, max_entries: int) -> int:
+    """Return what to add for an entry that can't be looked at: nothing if it has just gone, too much if it hides."""
+    return max_entries + 1 if error.errno == errno.ENAMETOOLONG else 0
 
 
 def _entries(path: str) -> list[os.DirEntry[str]]:

@@ -22,7 +22,7 @@ from liftlock.adapters.sandbox.bubblewrap import Plan, arguments
 from liftlock.adapters.sandbox.cgroups import Cgroup
 from liftlock.adapters.sandbox.netns import listen_inside
 from liftlock.adapters.sandbox.seccomp import filter_program
-from liftlock.adapters.sandbox.syscalls import set_parent_death_signal
+from liftlock.adapters.sandbox.syscalls import set_dumpable, set_parent_death_signal
 from liftlock.adapters.sandbox.users import User
 from liftlock.errors import IsolationUnavailableError, SandboxFailedError
 from liftlock.ports.sandbox import Limits, Listener
@@ -186,15 +186,15 @@ def _child(what: Launch, command: list[str], inherited: _Inherited, parent: int)
     """Become bubblewrap. Never returns."""
     try:
         os.setsid()
-        if what.cgroup is not None:
-            what.cgroup.enter()
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write(_OOM_SCORE)
-        null = os.open("/dev/null", os.O_RDONLY)
-        os.dup2(null, 0)
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(what.log, 1)
         os.dup2(what.log, 2)
         inherited.place()
+        if what.cgroup is not None:
+            what.cgroup.enter()
+        set_dumpable(dumpable=True)  # else the next file is root's
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(_OOM_SCORE)
         bounded = what.cgroup is not None and "memory" in what.cgroup.directories
         _limit(what.limits, bounded=bounded)
         _become(what.user, parent)

@@ -373,3 +373,4 @@ class Launcher:
             self._clear(slot, lambda _: None)
         for chore, then in list(self._chores.values()):
             then(chore.finish())
+        self._host.remove()
