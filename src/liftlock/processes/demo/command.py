@@ -100,7 +100,7 @@ def _start(server: Server, folder: Path, report: Report) -> Stage | None:
         return None
     homes = folder / "homes"
     (homes / "robin").mkdir(parents=True)
-    root = Person("operator", server.root(), homes, _say)
+    root = Person.of("operator", server.root(), homes / "operator", _say)
     repository = Repository(
         folder / "widget.git", folder / "robin/widget", homes / "robin", "Robin", "robin@example.com"
     )

@@ -25,14 +25,22 @@ _CREATE = (
     f"queue:route:index.{TRUST_DOMAIN}.v2.{PROJECT}.*",
     f"pushes:get-source:{PROJECT}",
 )
-_READ = (
-    "queue:list-task-group:*",
-    "index:find-task:*",
-    "index:list-tasks:*",
-    f"pushes:list-pushes:{PROJECT}",
-)
+_READ = (f"pushes:list-pushes:{PROJECT}",)
+EVERYBODY = "anonymous"
 
 ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    EVERYBODY: (
+        "What everybody may read, tasks among them",
+        (
+            "queue:get-task:*",
+            "queue:status:*",
+            "queue:list-task-group:*",
+            "queue:list-artifacts:*",
+            "queue:get-artifact:public/*",
+            "index:find-task:*",
+            "index:list-tasks:*",
+        ),
+    ),
     f"{REPOSITORY_ROLE}:branch:{BRANCH}": (
         "Decision tasks of pushes to main",
         (*_CREATE, *_READ, f"in-tree:hook-action:{HOOK_GROUP}/in-tree-action-{LEVEL}-*"),

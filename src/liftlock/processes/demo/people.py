@@ -40,11 +40,14 @@ class Person:
     profile: Profile
     home: Path
     say: Callable[[str], None]
+    api: Api
+    """The API with this person's own credentials."""
 
-    @property
-    def api(self) -> Api:
-        """The API with this person's own credentials."""
-        return Api(self.profile)
+    @classmethod
+    def of(cls, name: str, profile: Profile, home: Path, say: Callable[[str], None]) -> Person:
+        """Return a person with an empty home of their own."""
+        home.mkdir(parents=True, exist_ok=True)
+        return cls(name, profile, home, say, Api(profile))
 
     def liftlock(self, *arguments: str, given: str | None = None) -> Ended:
         """Run `liftlock …` with this person's credentials, `given` on its standard input.

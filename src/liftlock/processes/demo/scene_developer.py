@@ -30,6 +30,8 @@ def play(stage: Stage, developer: Person) -> None:
             "reading the release key", lambda: developer.api.get("secrets", "secret", RELEASE_SECRET)
         )
         expect_equal("the error", (error.status, error.answered_code), (403, "InsufficientScopes"))
+    with stage.report.check("explain"):
+        _explain(stage, developer)
     stage.say("\nWhat Robin may do is trigger generic actions; their tasks have scopes that Robin lacks.")
     with stage.report.check("generic"):
         _retrigger(stage, developer)
@@ -65,6 +67,15 @@ def _create_directly(stage: Stage, developer: Person) -> None:
     expect(PRIVILEGE in error.message, f"the refusal does not name {PRIVILEGE}: {error.message}")
     missing = refused("the task that was refused", lambda: stage.root.api.get("queue", "task", task_id))
     expect_equal("looking for the task that was refused", missing.status, 404)
+
+
+def _explain(stage: Stage, developer: Person) -> None:
+    ended = developer.liftlock("access", "explain", PRIVILEGE)
+    for line in ended.stdout.splitlines():
+        stage.say(f"  {line}")
+    expect_equal("the exit status", ended.status, int(Exit.DENIED))
+    role = f"{REPOSITORY_ROLE}:action:release-promotion"
+    expect(role in ended.stdout, f"the explanation does not name {role}, which has the scope: {ended.text}")
 
 
 def _complete(template: dict[str, Any], stage: Stage) -> dict[str, Any]:

@@ -58,9 +58,7 @@ class Stage:
 
     def person(self, name: str, profile: Profile) -> Person:
         """Return a person with an empty home of their own."""
-        home = self.folder / "homes" / name
-        home.mkdir(parents=True, exist_ok=True)
-        return Person(name, profile, home, self.say)
+        return Person.of(name, profile, self.folder / "homes" / name, self.say)
 
     def task(self, label: str) -> Task:
         """Return the newest push's task with that label."""
