@@ -28,8 +28,8 @@ def from_ms(ms: int) -> datetime:
 
 def format_instant(instant: datetime) -> str:
     """Return the wire form: UTC, milliseconds, `Z`."""
-    utc = instant.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def format_ms(ms: int) -> str:

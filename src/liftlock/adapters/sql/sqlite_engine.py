@@ -1,16 +1,18 @@
-"""SQLite: one writer thread that commits many callers' transactions at once, and one connection that reads.
+"""SQLite: one connection that writes, with many callers' transactions in one commit, and one connection that reads.
 
-Each caller's script runs in a savepoint of a shared transaction; its future resolves only after the shared commit is
-durable. Reads run on the event loop itself: a point read takes microseconds, a hand-off to a thread would cost more.
+Statements run on the event loop: they take microseconds, and a hand-off to a thread for each (which means waiting for
+the interpreter's lock) costs several times more. Only the commit, which waits for the disk, runs in a thread; what is
+asked meanwhile makes up the next transaction. Each caller's script runs in a savepoint of the shared transaction; its
+future resolves only after the shared commit is durable.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -66,12 +68,12 @@ class SqliteEngine:
     def __init__(self, path: Path, wakeups: Wakeups) -> None:
         self._loop = asyncio.get_running_loop()
         self._wakeups = wakeups
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
-        self._writer_connection = connect(path)
+        self._writer = connect(path)
         self._reader = connect(path, read_only=True)
+        self._orders: deque[_Order] = deque()
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-commit")
+        self._running: asyncio.Task[None] | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._write_forever, name="sqlite-writer", daemon=True)
-        self._thread.start()
 
     @property
     def dialect(self) -> Dialect:
@@ -92,7 +94,9 @@ class SqliteEngine:
         if self._closed:
             raise StorageError("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._orders.put(_Order(future, script, envelope))
+        self._orders.append(_Order(future, script, envelope))
+        if self._running is None:
+            self._running = self._loop.create_task(self._work())
         # A caller that goes away must not be told "cancelled" while its change commits: the write goes on.
         return await asyncio.shield(future)
 
@@ -100,42 +104,25 @@ class SqliteEngine:
         if self._closed:
             return
         self._closed = True
-        self._orders.put(None)
-        await asyncio.to_thread(self._thread.join)
-        await asyncio.sleep(0)
+        if self._running is not None:
+            await self._running
+        self._committer.shutdown()
+        self._writer.close()
         self._reader.close()
 
-    def _write_forever(self) -> None:
-        while True:
-            order = self._orders.get()
-            batch, last = self._gather(order)
-            if batch:
-                outcomes = self._commit(batch)
-                self._loop.call_soon_threadsafe(self._settle, outcomes)
-            if last:
-                self._writer_connection.close()
-                return
+    async def _work(self) -> None:
+        """Run transactions until no order is left."""
+        while self._orders:
+            batch = [self._orders.popleft() for _ in range(min(MAX_BATCH, len(self._orders)))]
+            self._settle(await self._transact(batch))
+        self._running = None
 
-    def _gather(self, first: _Order | None) -> tuple[list[_Order], bool]:
-        """Return what waits now, and whether the end was asked for."""
-        batch: list[_Order] = []
-        order = first
-        while order is not None:
-            batch.append(order)
-            if len(batch) == MAX_BATCH:
-                return batch, False
-            try:
-                order = self._orders.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
-
-    def _commit(self, batch: list[_Order]) -> list[_Outcome]:
-        execute = self._writer_connection.execute
+    async def _transact(self, batch: list[_Order]) -> list[_Outcome]:
+        execute = self._writer.execute
         try:
             execute("BEGIN IMMEDIATE")
             outcomes = [_attempt(order, execute) for order in batch]
-            execute("COMMIT")
+            await self._loop.run_in_executor(self._committer, execute, "COMMIT")
         except apsw.Error as error:
             with contextlib.suppress(apsw.Error):
                 execute("ROLLBACK")
