@@ -103,7 +103,7 @@ def _settings(
             users,
             identity=f"{instance}-{number}",
             scratch_dir=str(home / f"scratch-{number}"),
-            store_dir=str(home / "store"),
+            store_dir=str(home / f"store-{number}"),
             slots=slice(number, number + 1),
         ),
         lock_fds=users.locks[number : number + 1],

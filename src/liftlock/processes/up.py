@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import os
 import secrets
 import signal
@@ -139,7 +140,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
             state_directory.ROOT_CLIENT, root_token, ("*",), "The root client of this installation."
         ),
         StaticClientSettings(
-            ISSUER, secrets.token_urlsafe(33), ("*",), "Issues the credentials of tasks' runs."
+            ISSUER, _issuer_token(root_token), ("*",), "Issues the credentials of tasks' runs."
         ),
         *workers.clients,
     )
@@ -172,6 +173,11 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         click.echo("liftlock: stopping", err=True)
     finally:
         await supervisor.stop()
+
+
+def _issuer_token(root_token: str) -> str:
+    """Return the issuer's token, the same at every start: workers hand back runs that they claimed before a restart."""
+    return hmac.new(root_token.encode(), b"liftlock: issuer of the credentials of runs", "sha256").hexdigest()
 
 
 def _root_credentials(state_dir: Path, root_url: str) -> str:
