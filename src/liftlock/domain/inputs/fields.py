@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 from liftlock.errors import InputValidationError
 
 T = TypeVar("T")
+D = TypeVar("D")
 _SHOWN = 80
 """Characters of a found value that a message repeats."""
 
@@ -45,7 +46,7 @@ class Fields:
             raise InputValidationError(f"{self.at(key)}: missing; it must be given", path=self.at(key))
         return read(self._left.pop(key), self.at(key))
 
-    def get(self, key: str, read: Callable[[object, str], T], default: T) -> T:
+    def get(self, key: str, read: Callable[[object, str], T], default: D) -> T | D:
         """Return what `read(value, path)` makes of a key, or `default` if the key is absent."""
         self._known.append(key)
         if key not in self._left:
