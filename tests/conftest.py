@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import settings
 
 import postgres
 from liftlock.adapters.sql.engine import Engine
@@ -16,6 +17,10 @@ from liftlock.adapters.sql.migrate import migrate_postgresql, migrate_sqlite
 from liftlock.adapters.sql.postgres_engine import PostgresEngine
 from liftlock.adapters.sql.sqlite_engine import SqliteEngine
 from liftlock.adapters.wakeups.in_process import InProcessWakeups
+
+# The machine is shared: an example that takes long says nothing about the code.
+settings.register_profile("liftlock", deadline=None)
+settings.load_profile("liftlock")
 
 
 @pytest.fixture(scope="session")

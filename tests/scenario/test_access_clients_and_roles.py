@@ -10,9 +10,17 @@ import pytest
 
 from access_world import NOW, ROOT, World, given
 from liftlock.adapters.sql.engine import Engine
-from liftlock.errors import ConflictError, NotFoundError, RefusedError, RequestArgumentsError
+from liftlock.domain.scopes.satisfaction import AllOf, AnyOf
+from liftlock.errors import (
+    ConflictError,
+    InputInvalidError,
+    NotFoundError,
+    RefusedError,
+    RequestArgumentsError,
+)
 from liftlock.services.authorize import Caller
 from liftlock.services.clients import ClientInput
+from liftlock.services.expire_clients import ExpireClients
 from liftlock.services.explain_access import Holder
 
 
@@ -179,20 +187,17 @@ def operation(world: World, who: Caller, call: str) -> Awaitable[object]:
     return calls[call]()
 
 
-async def test_expired_clients_are_deleted_one_by_one_if_they_are_to_be(world: World) -> None:
+async def test_expired_clients_are_deleted_if_they_are_to_be(world: World) -> None:
     for name, delete in (("keep", False), ("drop1", True), ("drop2", True)):
         made = ClientInput(
             description="", expires=NOW + timedelta(hours=1), delete_on_expiration=delete, scopes=()
         )
         await world.clients.create(await world.caller(), name, made, world.now)
     later = NOW + timedelta(hours=1)
-    deleted = 0
-    while True:
-        own = await world.authorizer.internal("liftlock/expiry", ["auth:delete-client:*"], later)
-        if not await world.clients.delete_one_expired(own, later):
-            break
-        deleted += 1
-    assert deleted == 2
+    expire = ExpireClients(world.clients, world.authorizer)
+    assert await expire(later - timedelta(milliseconds=1)) == 0
+    assert await expire(later) == 2
+    assert await expire(later) == 0
     left = await world.store.list_clients(prefix="", after="", limit=10)
     assert [record.client_id for record in left] == ["keep"]
 
@@ -210,3 +215,11 @@ async def test_a14_an_explanation_names_who_could_grant_what_is_missing(world: W
             Holder(ROOT.client_id, "auth:update-client:people/alice"),
         )
     }
+
+
+async def test_a_need_of_more_than_fifty_scopes_is_not_explained(world: World) -> None:
+    caller = await world.caller()
+    need = AllOf(*(f"x:{n}" for n in range(49)), AnyOf("y"))
+    assert (await world.explain(caller, need, world.now)).tree.satisfied
+    with pytest.raises(InputInvalidError, match="more than 50 scopes"):
+        await world.explain(caller, AllOf(need, "z"), world.now)

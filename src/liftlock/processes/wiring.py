@@ -24,6 +24,7 @@ from liftlock.services.authorize import Authorizer
 from liftlock.services.claim_work import ClaimWork
 from liftlock.services.clients import Clients
 from liftlock.services.create_task import CreateTask
+from liftlock.services.expire_clients import ExpireClients
 from liftlock.services.explain_access import ExplainAccess
 from liftlock.services.inspect_access import InspectAccess
 from liftlock.services.remote_authentication import RemoteAuthentication
@@ -67,6 +68,8 @@ def build(
     access_store = SqlAccessStore(engine)
     access = AccessCache(access_store, sealer, static)
     authorizer = Authorizer(access)
+    clients = Clients(access_store, access, sealer, entropy)
+    expire_clients = ExpireClients(clients, authorizer)
     issuer = next(client for client in told.static_clients if client.client_id == told.credentials_issuer)
     tasks = SqlTaskStore(engine)
     create_task = CreateTask(tasks)
@@ -74,7 +77,7 @@ def build(
     routes = _with_housekeeping(
         [
             *api_auth.routes(
-                Clients(access_store, access, sealer, entropy),
+                clients,
                 Roles(access_store, access),
                 InspectAccess(access_store, access),
                 ExplainAccess(access),
@@ -92,6 +95,9 @@ def build(
     async def record_use() -> None:
         await access.record_use(clock.now())
 
+    async def delete_expired_clients() -> None:
+        await expire_clients(clock.now())
+
     app = App(Api(RouteTable(routes), authorizer, clock), CollectorRegistry(), kept.ready)
     return ControlPlane(
         app,
@@ -99,6 +105,7 @@ def build(
         (
             Loop("drop old nonces", drop_old_nonces, 600),
             Loop("record use of clients", record_use, 60),
+            Loop("delete expired clients", delete_expired_clients, 300),
         ),
     )
 

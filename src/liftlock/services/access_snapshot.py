@@ -58,13 +58,10 @@ class Snapshot:
                 self._known[client_id] = known
             return known
 
-    def client_scopes(self) -> Iterable[tuple[str, tuple[str, ...]]]:
-        """Yield every client's id and unexpanded scopes, those of the configuration first."""
-        for client_id, static in self._cache.static.items():
-            yield client_id, static.scopes
-        for client_id, record in self._records.items():
-            if not record.disabled:
-                yield client_id, record.scopes
+    def enabled(self) -> list[str]:
+        """Return the ids of all clients that are not disabled, those of the configuration first."""
+        stored = [client_id for client_id, record in self._records.items() if not record.disabled]
+        return [*self._cache.static, *stored]
 
     def last_used(self, client_id: str) -> datetime | None:
         """Return when the stored client was last used, as far as is recorded; None for others."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from liftlock.domain.credentials.authentication import KnownClient
 from liftlock.domain.scopes.explanation import Leaf, Node, explain
 from liftlock.domain.scopes.roles import ANONYMOUS, ASSUME
 from liftlock.domain.scopes.satisfaction import Expression
@@ -15,6 +16,8 @@ from liftlock.services.authorize import Caller
 
 MAX_HOLDERS: Final = 20
 """Clients named as able to grant one missing scope, at most."""
+MAX_SCOPES: Final = 50
+"""Scopes that one need may name: everyone may ask, and each costs a walk over roles and clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,13 @@ class ExplainAccess:
             scopes: Explain for whoever held these (needs `auth:expand-scopes`).
         Raises:
             NotFoundError: there is no such client.
-            InputInvalidError: both `client_id` and `scopes` are given.
+            InputInvalidError: both `client_id` and `scopes` are given, or the need names more than `MAX_SCOPES`.
         """
         snapshot = await self._access.current(now)
         if client_id is not None and scopes is not None:
             raise InputInvalidError("explain: give clientId or scopes, not both")
+        if _count(need) > MAX_SCOPES:
+            raise InputInvalidError(f"explain: the need names more than {MAX_SCOPES} scopes; ask in parts")
         who, own = caller.client_id, caller.own
         if client_id is not None and client_id != caller.client_id:
             caller.require(f"auth:get-client:{client_id}")
@@ -75,7 +80,8 @@ class ExplainAccess:
         tree = explain(snapshot.book, own, need, visible=lambda role_id: _sees_role(caller, role_id))
         missing = {leaf.scope for leaf in _leaves(tree) if not leaf.satisfied}
         roles = _roles_of(snapshot, own)
-        holders = {scope: _holders(caller, snapshot, scope, who, roles) for scope in sorted(missing)}
+        seen = _clients_seen(caller, snapshot) if missing else []
+        holders = {scope: _holders(caller, seen, scope, who, roles) for scope in sorted(missing)}
         return Explanation(who, own, tree, holders)
 
 
@@ -100,21 +106,35 @@ def _roles_of(snapshot: Snapshot, own: tuple[str, ...]) -> list[str]:
     return sorted(found - {ANONYMOUS.removeprefix(ASSUME)})
 
 
+def _clients_seen(caller: Caller, snapshot: Snapshot) -> list[KnownClient]:
+    """Return the enabled clients that `caller` may see, sorted by id."""
+    found = (
+        snapshot.client(client_id)
+        for client_id in sorted(snapshot.enabled())
+        if _sees_client(caller, client_id)
+    )
+    return [client for client in found if client is not None]
+
+
 def _holders(
-    caller: Caller, snapshot: Snapshot, scope: str, who: str, roles: list[str]
+    caller: Caller, seen: list[KnownClient], scope: str, who: str, roles: list[str]
 ) -> tuple[Holder, ...]:
     ways = [f"auth:update-client:{who}", *(f"auth:update-role:{role_id}" for role_id in roles)]
     found: list[Holder] = []
-    for client_id, _ in sorted(snapshot.client_scopes()):
-        client = snapshot.client(client_id)
-        if client is None or not client.expanded.satisfies(scope) or not _sees_client(caller, client_id):
+    for client in seen:
+        if not client.expanded.satisfies(scope):
             continue
         way = next((way for way in ways if client.expanded.satisfies(way)), None)
         if way is not None:
-            found.append(Holder(client_id, way if _sees_way(caller, way) else "(by a role you may not see)"))
+            shown = way if _sees_way(caller, way) else "(by a role you may not see)"
+            found.append(Holder(client.client_id, shown))
             if len(found) == MAX_HOLDERS:
                 break
     return tuple(found)
+
+
+def _count(need: Expression) -> int:
+    return 1 if isinstance(need, str) else sum(map(_count, need.parts))
 
 
 def _sees_way(caller: Caller, way: str) -> bool:

@@ -20,7 +20,10 @@ from liftlock.domain.scopes.satisfaction import ScopeSet, split
 ASSUME: Final = "assume:"
 ANONYMOUS: Final = "assume:anonymous"
 _EVERY_ROLE: Final = frozenset(ASSUME[:length] + "*" for length in range(len(ASSUME)))
-_MEMO_LIMIT: Final = 1024
+_MEMO_SCOPES: Final = 500_000
+"""Scopes that memoised answers hold altogether, a few dozen megabytes: callers choose what is asked."""
+_MEMO_KEY_SCOPES: Final = 100
+_MEMO_KEY_CHARS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,8 @@ class RoleBook:
         self._by_prefix = {role.prefix: role for role in self._roles if role.prefix is not None}
         self._lengths = sorted({len(prefix) for prefix in self._by_prefix})
         self._closures: dict[str, _Closure] = {}
-        self._memo: dict[frozenset[str], ScopeSet] = {}
+        self._memo: dict[frozenset[str], tuple[ScopeSet, int]] = {}
+        self._memo_scopes = 0
         check_cycles({role.role_id: role.patterns for role in self._roles if role.patterns})
 
     def __contains__(self, role_id: str) -> bool:
@@ -146,13 +150,19 @@ class RoleBook:
         """Return the closure of `scopes`: themselves and everything that roles give, to the end."""
         key = frozenset(scopes)
         known = self._memo.get(key)
-        if known is None:
-            closure = self._close(key)
-            known = ScopeSet.of_parts(closure.exact, closure.prefixes)
-            if len(self._memo) >= _MEMO_LIMIT:
-                del self._memo[next(iter(self._memo))]
-            self._memo[key] = known
-        return known
+        if known is not None:
+            return known[0]
+        closure = self._close(key)
+        found = ScopeSet.of_parts(closure.exact, closure.prefixes)
+        if len(key) <= _MEMO_KEY_SCOPES and sum(map(len, key)) <= _MEMO_KEY_CHARS:
+            self._remember(key, found, len(key) + len(closure.exact) + len(closure.prefixes))
+        return found
+
+    def _remember(self, key: frozenset[str], found: ScopeSet, size: int) -> None:
+        self._memo[key] = (found, size)
+        self._memo_scopes += size
+        while self._memo_scopes > _MEMO_SCOPES:
+            self._memo_scopes -= self._memo.pop(next(iter(self._memo)))[1]
 
     def _close(self, scopes: frozenset[str]) -> _Closure:
         exact, prefixes = split(scopes)

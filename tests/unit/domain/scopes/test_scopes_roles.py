@@ -198,8 +198,14 @@ def test_more_than_one_parameter_in_a_scope_is_refused() -> None:
     check_role("p", ["x<..>y<..>", "x*<..>"])
 
 
-def test_the_memo_stays_bounded_and_right() -> None:
-    book = book_of({"p:*": ["x:<..>"]})
-    for n in range(3000):
-        assert book.expand([f"assume:p:{n}"]).satisfies(f"x:{n}")
+def test_memoised_answers_stay_bounded_and_right() -> None:
+    wide = {f"w{n}": [f"w:{n}:{k}" for k in range(40)] for n in range(100)}
+    book = book_of({**wide, "p:*": ["x:<..>"]})
+    for n in range(400):
+        assert book.expand(["assume:w*", f"assume:p:{n}"]).satisfies(f"x:{n}")
+    assert 100 < len(book._memo) < 130
     assert book.expand(["assume:p:0"]).satisfies("x:0")
+    remembered = len(book._memo)
+    book.expand([f"y:{n}" for n in range(101)])
+    book.expand(["z" * 20_001])
+    assert len(book._memo) == remembered
