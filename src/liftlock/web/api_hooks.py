@@ -42,7 +42,7 @@ class _Keeping:
         return (await self._hooks.get(request.caller, *_ids(request))).document
 
     async def status(self, request: ApiRequest) -> object:
-        return _status_wire(*await self._hooks.status(request.caller, *_ids(request)))
+        return status_wire(*await self._hooks.status(request.caller, *_ids(request)))
 
     async def create(self, request: ApiRequest) -> object:
         return (
@@ -97,7 +97,8 @@ def _fired_wire(fired: Fired) -> dict[str, Any]:
     return {} if fired.status is None else {"taskId": fired.task_id, "status": fired.status}
 
 
-def _status_wire(hook: HookRecord, last: FireRecord | None) -> dict[str, Any]:
+def status_wire(hook: HookRecord, last: FireRecord | None) -> dict[str, Any]:
+    """Return what getHookStatus answers."""
     due = {} if hook.next_fire is None else {"nextScheduledDate": format_instant(hook.next_fire)}
     if last is None or last.result == "no-fire":
         return {"lastFire": {"result": "no-fire"}, **due}
