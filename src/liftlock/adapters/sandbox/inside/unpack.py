@@ -83,6 +83,7 @@ def make_target(path: str) -> tuple[str, str | None]:
 
 def unpack(archive: str, target: str, strip: int, caps: Caps, what: str) -> None:
     """Unpack one archive or raise RefusedError."""
+    before = caps.entries
     with tempfile.TemporaryFile() as read_errors, tempfile.TemporaryFile() as write_errors:
         reader = subprocess.Popen(
             ["bsdtar", "-cf", "-", "--format=pax", f"@{archive}"], stdout=subprocess.PIPE, stderr=read_errors
@@ -115,6 +116,8 @@ def unpack(archive: str, target: str, strip: int, caps: Caps, what: str) -> None
         for process, errors in ((writer, write_errors), (reader, read_errors)):
             if process.returncode != 0:
                 raise RefusedError(f"{what}: {said(errors) or 'not an archive'}")
+    if caps.entries == before:
+        raise RefusedError(f"{what}: it holds nothing")
 
 
 def copy(source: IO[bytes], sink: IO[bytes], caps: Caps) -> None:
