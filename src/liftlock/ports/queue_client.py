@@ -151,10 +151,14 @@ class QueueClient(Protocol):
         """Create an artifact that says why there is none."""
         ...
 
-    async def append_log(self, run: RunKey, credentials: Credentials, offset: int, data: bytes) -> int:
+    async def append_log(
+        self, run: RunKey, credentials: Credentials, name: str, offset: int, data: bytes
+    ) -> int:
         """Append to the live log what begins at `offset`; return how many bytes of it the control plane has now.
 
-        ConflictError: the run's live log takes no more.
+        Raises:
+            ConflictError: the run is no longer ours to write.
+            TooLargeError: a live log takes no more; the whole log is uploaded in the end.
         """
         ...
 
@@ -164,12 +168,8 @@ class QueueClient(Protocol):
         """Open the git bundle of a recorded revision, with no more than `scopes`."""
         ...
 
-    async def project(self, credentials: Credentials, scopes: Sequence[str], name: str) -> str:
-        """Return the identity (an address that names the repository) of the project called `name`."""
-        ...
-
     async def project_of(self, credentials: Credentials, scopes: Sequence[str], url: str) -> str:
-        """Return the name of the project whose identity is `url`. NotFoundError: none has it."""
+        """Return the name of the project whose identity is `url`, with no more than `scopes`; NotFoundError: none has it."""
         ...
 
     def artifact(

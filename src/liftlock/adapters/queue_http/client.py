@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import httpx2
+import msgspec
 
 from liftlock.adapters.queue_http.signed_http import SignedHttp, read_bounded, server_ahead_s
 from liftlock.domain.credentials.certificates import Credentials
@@ -157,6 +158,27 @@ class HttpQueueClient:
 
     def _run_url(self, run: RunKey, *parts: str) -> str:
         return self._http.url("queue", "task", run.task_id, "runs", str(run.run_id), *parts)
+
+    async def append_log(
+        self, run: RunKey, credentials: Credentials, name: str, offset: int, data: bytes
+    ) -> int:
+        """Append to the live log; see the port."""
+        url = f"{self._run_url(run, 'live-log', name)}?offset={offset}"
+        signed = self._http.sign(credentials, "POST", url)
+        headers = {"authorization": signed, "content-type": "application/octet-stream"}
+        async with self._http.stream("POST", url, headers=headers, content=data, timeout_s=30) as answer:
+            said = msgspec.json.decode(await read_bounded(answer))
+        return int(said["size"])
+
+    async def project_of(self, credentials: Credentials, scopes: Sequence[str], url: str) -> str:
+        """Return the project of an identity; see the port."""
+        answer, _ = await self._http.call(
+            credentials, "GET", self._http.url("pushes", "projects"), scopes=scopes
+        )
+        for one in answer["projects"]:
+            if one["identityUrl"] == url:
+                return str(one["project"])
+        raise NotFoundError(f"no project has the identity {url}")
 
     @asynccontextmanager
     async def source(

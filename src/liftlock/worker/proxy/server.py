@@ -150,7 +150,8 @@ def _holds_addresses(admitted: Admitted, answer: ForwardAnswer) -> bool:
     """Tell whether an answer is JSON that says where something lies: a redirect, or a route that answers with a link."""
     kinds = [value for name, value in answer.headers if name.lower() == b"content-type"]
     is_json = bool(kinds) and kinds[0].partition(b";")[0].strip().lower() == b"application/json"
-    return is_json and (300 <= answer.status < 400 or b"/artifact" in admitted.target)
+    links = b"/artifacts/" in admitted.target or b"/artifact-content/" in admitted.target
+    return is_json and (300 <= answer.status < 400 or links)
 
 
 def _length(answer: ForwardAnswer) -> list[tuple[bytes, bytes]]:

@@ -1,0 +1,65 @@
+"""Which Python a sandbox has, measured inside one: it decides which wheels fit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+
+import msgspec
+
+from liftlock.domain.inputs.wheels import Interpreter
+from liftlock.errors import NotFoundError
+from liftlock.ports.sandbox import Limits, Sandbox, SandboxSpec, Scratch
+
+_PROGRAM = """
+import json, os, sys
+libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None
+print(json.dumps([sys.version_info[:2], os.uname().machine, libc]))
+"""
+_MIB = 1 << 20
+_WITHIN_S = 30.0
+
+
+class Interpreters:
+    """Measures once for the life of the worker."""
+
+    def __init__(self) -> None:
+        self._host: Interpreter | None = None
+
+    async def of_host(self, sandbox: Sandbox, scratch: Scratch) -> Interpreter:
+        """Return the interpreter `/usr/bin/python3` of a sandbox without an image.
+
+        Raises:
+            NotFoundError: there is none, or it does not say what it is.
+        """
+        if self._host is None:
+            self._host = await _measure(sandbox, scratch)
+        return self._host
+
+
+async def _measure(sandbox: Sandbox, scratch: Scratch) -> Interpreter:
+    spec = SandboxSpec(
+        scratch,
+        ("/usr/bin/python3", "-I", "-S", "-c", _PROGRAM),
+        limits=Limits(memory_bytes=256 * _MIB, pids=16, cpu=1.0, file_bytes=_MIB, tmp_bytes=_MIB),
+    )
+    running = await sandbox.start(spec)
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            await running.wait()
+            said = os.read(running.log_fd, 65536)
+    except (TimeoutError, BlockingIOError):
+        await running.kill("it took too long")
+        said = b""
+    finally:
+        os.close(running.log_fd)
+    with contextlib.suppress(msgspec.MsgspecError, ValueError):
+        version, machine, libc = msgspec.json.decode(said, type=tuple[tuple[int, int], str, str | None])
+        glibc = None
+        if libc is not None and libc.startswith("glibc "):
+            major, minor = libc.removeprefix("glibc ").split(".")[:2]
+            glibc = (int(major), int(minor))
+        return Interpreter(version, machine, glibc)
+    shown = said[:200].decode("utf-8", "replace")
+    raise NotFoundError(f"the sandbox's /usr/bin/python3 did not say what it is: {shown!r}")

@@ -1,0 +1,91 @@
+"""Locked packages: each wheel found by its digest in the wheelhouse, measured again, unpacked as one importable tree."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from liftlock.domain.inputs.manifest import Measured
+from liftlock.domain.inputs.requirements import Requirement, parse_lock
+from liftlock.domain.inputs.wheels import choose
+from liftlock.errors import NotFoundError
+from liftlock.ports.input_store import Blob, InputRejectedError, InputStore, Wheelhouse
+from liftlock.ports.sandbox import Sandbox, Scratch, UnpackRequest
+from liftlock.values.json import digest
+from liftlock.worker.interpreter import Interpreters
+
+MAX_WHEEL_BYTES = 2 << 30
+TREE_RECIPE = 1
+"""Of how trees are made of wheels: part of a tree's digest."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The wheels of a lock, in its order; `archives` are their paths in the store, `digest` that of their tree."""
+
+    files: tuple[Measured, ...]
+    archives: tuple[str, ...]
+    digest: str
+
+
+class Wheels:
+    """Finds and unpacks wheels for one run."""
+
+    def __init__(
+        self,
+        store: InputStore,
+        wheelhouse: Wheelhouse | None,
+        sandbox: Sandbox,
+        interpreters: Interpreters,
+        scratch: Scratch,
+    ) -> None:
+        self._store = store
+        self._wheelhouse = wheelhouse
+        self._sandbox = sandbox
+        self._interpreters = interpreters
+        self._scratch = scratch
+
+    async def find(self, lock: bytes, *, what: str) -> Found:
+        """Return the wheels that a lock file's text names, for the sandbox's interpreter.
+
+        Raises:
+            InputValidationError: it is no hash-locked requirements file.
+            NotFoundError: there is no wheel of a declared digest; the message names declared and observed.
+            InputRejectedError: a wheel changed between measuring and copying.
+        """
+        requirements = parse_lock(lock, what=what)
+        if self._wheelhouse is None:
+            raise NotFoundError("this worker has no wheelhouse: its settings name no directory of wheels")
+        files: list[Measured] = []
+        archives: list[str] = []
+        for requirement in requirements:
+            file, blob = await self._wheel(requirement, self._wheelhouse)
+            files.append(Measured(file, blob.sha256, blob.size, requirement.sha256))
+            archives.append(blob.path)
+        made = digest({"recipe": TREE_RECIPE, "files": [[file.name, file.sha256] for file in files]})
+        return Found(tuple(files), tuple(archives), made)
+
+    async def tree(self, found: Found) -> tuple[str, bool]:
+        """Return the path of the wheels' tree, and whether it was there already."""
+        there = self._store.tree(found.digest)
+        if there is not None:
+            return there, True
+        name = self._store.new_tree_name()
+        done = await self._sandbox.unpack(UnpackRequest(found.archives, self._scratch, tree=name))
+        if done.problem is not None:
+            raise InputRejectedError(f"the wheels can't be unpacked: {done.problem}")
+        return self._store.commit_tree(name, found.digest), False
+
+    async def _wheel(self, requirement: Requirement, wheelhouse: Wheelhouse) -> tuple[str, Blob]:
+        interpreter = await self._interpreters.of_host(self._sandbox, self._scratch)
+        there = await asyncio.to_thread(wheelhouse.candidates, requirement.name)
+        chosen = choose(requirement, there, interpreter)
+        if isinstance(chosen, str):
+            raise NotFoundError(chosen)
+        sha256, file = chosen
+        blob = self._store.blob(sha256)
+        if blob is None:
+            blob = await self._store.add(
+                wheelhouse.read(file), what=file, max_bytes=MAX_WHEEL_BYTES, sha256=sha256
+            )
+        return file, blob
