@@ -1,0 +1,56 @@
+"""Write docs/threat-model/tests.md: every attack test by name; `--check` only compares and ends with 1."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "threat-model" / "tests.md"
+HEAD = """\
+# Every attack that is tried
+
+<!-- Made by scripts/attack_list.py from tests/attack: add a test there, then run `make docs`. -->
+
+Each line is a test that does it and sees it fail. What the attacks are about is in [the threat model](index.md).
+"""
+
+
+def sections() -> list[str]:
+    """Return one section a file: its docstring's first line, and its tests as sentences."""
+    found = []
+    for path in sorted((ROOT / "tests" / "attack").glob("test_*.py")):
+        module = ast.parse(path.read_text())
+        tests = [
+            node.name
+            for node in module.body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        ]
+        title = (ast.get_docstring(module) or path.stem).splitlines()[0]
+        lines = [f"- `{name}`" for name in tests]
+        found.append(
+            "\n".join(
+                [f"## {path.stem.removeprefix('test_attack_').replace('_', ' ')}", "", title, "", *lines, ""]
+            )
+        )
+    return found
+
+
+def run(arguments: list[str]) -> int:
+    made = "\n".join([HEAD, *sections()])
+    if arguments != ["--check"]:
+        PAGE.write_text(made)
+        return 0
+    there = PAGE.read_text() if PAGE.exists() else ""
+    difference = list(
+        difflib.unified_diff(there.splitlines(), made.splitlines(), str(PAGE), "tests/attack", n=1)
+    )
+    if difference:
+        print("\n".join(difference), "\nrun `make docs` and commit the page", sep="\n", file=sys.stderr)
+    return 1 if difference else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
