@@ -13,7 +13,8 @@ from liftlock.values import ids
 from liftlock.values.instants import format_instant, format_ms, from_ms, parse_instant, to_ms
 from liftlock.values.json import canonical, decode, digest
 
-INSTANTS = st.datetimes(datetime(1970, 1, 1), datetime(9998, 1, 1), timezones=st.just(UTC))
+_FROM, _TO = datetime.fromisoformat("1970-01-01"), datetime.fromisoformat("9998-01-01")
+INSTANTS = st.datetimes(_FROM, _TO, timezones=st.just(UTC))
 
 
 @given(INSTANTS)
