@@ -1,6 +1,6 @@
 """The payload of a task, parsed and checked whole before anything of it is done.
 
-Source: docs/reference/worker-payload.md
+Source: docs/reference/worker.md#payload
 """
 
 from __future__ import annotations

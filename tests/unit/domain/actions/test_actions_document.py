@@ -40,7 +40,7 @@ def test_an_action_is_relevant_where_a_tag_set_is_among_the_tasks_tags() -> None
         _hook("every", [{}]),
         _hook("group", []),
     )
-    names = lambda tags: [action.name for action in file.relevant(tags)]  # noqa: E731
+    names = lambda tags: [action.name for action in file.relevant(tags)]  # noqa: E731 -- shorter than a function, here
     assert names({"kind": "test", "os": "linux", "x": "y"}) == ["both", "every"]
     assert names({"kind": "test"}) == ["every"]
     assert names({"kind": "build"}) == ["both", "every"]
