@@ -36,6 +36,7 @@ from liftlock.services.projects import Projects
 from liftlock.services.push_log import PushLog
 from liftlock.services.start_decision import StartDecision
 from liftlock.services.watch_pushes import WatchPushes
+from task_builders import document, task_id
 
 ROLE = "repo:github.com/demo/widget"
 GENERIC, PROMOTION = "generic", "release-promotion"
@@ -57,7 +58,7 @@ tasks:
       schedulerId: 'demo-level-3'
       taskQueueId: local/unprivileged
       scopes:
-        - {$if: isAction, then: '${action.repo_scope}', else: 'assume:repo:github.com/demo/widget:branch:main'}
+        - {$if: isAction, then: '${action.repo_scope}', else: 'assume:repo:${repository.url[8:]}:branch:main'}
       metadata:
         name: {$if: isAction, then: 'Action: ${action.title}', else: Decision}
         description: d
@@ -171,6 +172,11 @@ class PushWorld:
         [push] = await self.store.pushes(name, PushQuery(branch=branch, limit=1))
         return push
 
+    async def observe_content(self, name: str, content: str) -> Push:
+        """Commit `content` to main as the project's own source has it, and return its push."""
+        self.repository.commit_to("main", content, project=name)
+        return await self.observe(name=name)
+
     async def user(self, client_id: str, *scopes: str) -> Credentials:
         """Make a client; by default one who may trigger both kinds of action hooks."""
         may = [f"hooks:trigger-hook:project-demo/in-tree-action-3-{each}/*" for each in (GENERIC, PROMOTION)]
@@ -194,8 +200,6 @@ class PushWorld:
 
     async def make_task(self, group: str | None = None, number: int = 900) -> str:
         """Create a task as root, in the group if there is one named, and return its id."""
-        from task_builders import document, task_id  # noqa: PLC0415 -- a test helper of the same folder
-
         identifier = task_id(number)
         body = document(taskGroupId=group or identifier, schedulerId="demo-level-3")
         await self.create_task(await self.access.caller(), identifier, body, NOW)

@@ -19,6 +19,7 @@ class FakeRepository:
     """Implements `ports.repository.Repository`; one source for all projects, unless `sources` says otherwise."""
 
     branches: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, dict[str, str]] = field(default_factory=dict)
     files: dict[str, bytes | None] = field(default_factory=dict)
     parents: dict[str, str | None] = field(default_factory=dict)
     authors: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -33,21 +34,26 @@ class FakeRepository:
         *,
         author: tuple[str, str] = ("Robin", "robin@example.org"),
         parent: str | None = "",
+        project: str | None = None,
     ) -> str:
-        """Move `branch` to a new commit with `content` as its .taskcluster.yml, and return the revision."""
-        before = self.branches.get(branch) if parent == "" else parent
+        """Move `branch` to a new commit with `content` as its .taskcluster.yml, and return the revision.
+
+        With `project`, of a source that only this project is fetched from.
+        """
+        branches = self.branches if project is None else self.sources.setdefault(project, {})
+        before = branches.get(branch) if parent == "" else parent
         revision = hashlib.sha1(f"{before}{content}{len(self.parents)}".encode()).hexdigest()
         self.parents[revision] = before
         self.files[revision] = None if content is None else content.encode()
         self.authors[revision] = author
-        self.branches[branch] = revision
+        branches[branch] = revision
         return revision
 
     async def fetch(self, project: Project) -> dict[str, str]:
         self.fetches += 1
         if self.broken is not None:
             raise RepositoryError(self.broken)
-        return dict(self.branches)
+        return dict(self.sources.get(project.name, self.branches))
 
     async def commit(self, project: Project, revision: str) -> Commit:
         name, email = self.authors[revision]
