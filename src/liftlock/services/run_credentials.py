@@ -43,6 +43,12 @@ class RunCredentials:
         """Return credentials called `task-client/<name>` with exactly `scopes`, in wire form."""
         return self._issue(f"task-client/{name}", scopes, start, until)
 
+    def for_worker(
+        self, name: str, scopes: Sequence[str], *, start: datetime, until: datetime
+    ) -> dict[str, str]:
+        """Return credentials called `name` for a registered worker, in wire form."""
+        return self._issue(name, scopes, start, until)
+
     def _issue(self, name: str, scopes: Sequence[str], start: datetime, until: datetime) -> dict[str, str]:
         seed = self._entropy.slugid() + self._entropy.slugid()
         made = make_temporary_credentials(

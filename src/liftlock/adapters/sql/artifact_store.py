@@ -170,4 +170,8 @@ def _expire(now_ms: int, limit: int) -> Script[int]:
         " AND a.run_id = live_log.run_id AND a.name = live_log.name AND a.blob IS NOT NULL) RETURNING 1",
         (now_ms - _LOG_KEPT_MS,),
     )
+    yield Sql(
+        "DELETE FROM orphan_blob WHERE EXISTS (SELECT 1 FROM artifact a WHERE a.blob = orphan_blob.blob)"
+        " OR EXISTS (SELECT 1 FROM object b WHERE b.blob = orphan_blob.blob)"
+    )
     return count + len(rows)
