@@ -27,6 +27,7 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `directory`: its own, absolute. `database`: a `postgresql://` address, or None for SQLite in `directory`.
     `policy`: the contents of the standing policy file (TOML), or None for the default policy.
+    `drop_box`: a folder into which pushers' hooks may leave rings, made by who may make it; None: one of its own.
     """
 
     directory: str
@@ -36,7 +37,8 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     static_clients: tuple[StaticClientSettings, ...]
     credentials_issuer: str
     policy: str | None
-    user: UserIds | None
+    drop_box: str | None = None
+    user: UserIds | None = None
 
 
 def arguments(description: str) -> tuple[int, int]:

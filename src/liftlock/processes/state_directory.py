@@ -11,6 +11,7 @@ from pathlib import Path
 from liftlock.errors import InputInvalidError
 from liftlock.processes.privileges import UserIds
 
+DROP_BOX_MODE = 0o1733
 ENV_FILE = "liftlock.env"
 ROOT_CLIENT = "static/liftlock/root"
 _LINE = re.compile(r"(?:export )?([A-Z_]+)=(.*)\Z")
@@ -59,6 +60,13 @@ def own(path: Path, user: UserIds | None) -> Path:
         for folder, _, files in os.walk(path):
             for name in ("", *files):
                 os.chown(os.path.join(folder, name), user.uid, user.gid, follow_symlinks=False)
+    return path
+
+
+def drop_box(state_dir: Path, user: UserIds | None) -> Path:
+    """Make the folder into which any pusher's hook may leave a ring and which only `user` may list; return it."""
+    path = own(state_dir / "doorbell", user)
+    path.chmod(DROP_BOX_MODE)
     return path
 
 

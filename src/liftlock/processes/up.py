@@ -152,6 +152,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         static_clients=clients,
         credentials_issuer=ISSUER,
         policy=options.policy,
+        drop_box=str(state_directory.drop_box(options.state_dir, workers.control_user)),
         user=workers.control_user,
     )
     supervisor = Supervisor({name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ})

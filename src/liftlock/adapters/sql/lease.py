@@ -1,4 +1,4 @@
-"""Leases as rows: taken by one compare-and-set."""
+"""Leases as rows: taken by one compare-and-set, renewed when half of their time is over."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ class SqlLeases:
         self._engine = engine
 
     async def hold(self, name: str, holder: str, *, now: datetime, duration: timedelta) -> bool:
+        def look() -> Script[bool]:
+            rows = yield Sql(
+                "SELECT 1 FROM lease WHERE name = $1 AND holder = $2 AND until > $3",
+                (name, holder, to_ms(now + duration / 2)),
+            )
+            return bool(rows)
+
+        if await self._engine.read(look):
+            return True
+
         def script() -> Script[bool]:
             rows = yield Sql(
                 "INSERT INTO lease(name, holder, until) VALUES ($1, $2, $3)"

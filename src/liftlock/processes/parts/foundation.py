@@ -1,0 +1,95 @@
+"""What every part of the control plane is built on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from liftlock.adapters.keys.sealing import KeyFileSealer
+from liftlock.adapters.sql.access_store import SqlAccessStore
+from liftlock.adapters.sql.engine import Engine
+from liftlock.adapters.sql.lease import SqlLeases
+from liftlock.adapters.sql.task_store import SqlTaskStore
+from liftlock.adapters.wakeups.in_process import InProcessWakeups
+from liftlock.domain.credentials.certificates import Credentials
+from liftlock.ports.clock import Clock
+from liftlock.ports.entropy import Entropy
+from liftlock.processes.loops import Loop
+from liftlock.processes.settings import ControlPlaneSettings
+from liftlock.services.access_snapshot import AccessCache, StaticClient
+from liftlock.services.authorize import Authorizer
+from liftlock.services.create_task import CreateTask
+from liftlock.services.run_credentials import RunCredentials
+from liftlock.web.routing import Route
+
+KEY_FILE = "keys.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The routes and the background loops of one part."""
+
+    routes: tuple[Route, ...]
+    loops: tuple[Loop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """Adapters and services that several parts share; `holder` names this process in leases."""
+
+    told: ControlPlaneSettings
+    directory: Path
+    engine: Engine
+    wakeups: InProcessWakeups
+    clock: Clock
+    entropy: Entropy
+    sealer: KeyFileSealer
+    access_store: SqlAccessStore
+    access: AccessCache
+    authorizer: Authorizer
+    tasks: SqlTaskStore
+    create_task: CreateTask
+    credentials: RunCredentials
+    leases: SqlLeases
+    holder: str
+
+
+def lay(
+    told: ControlPlaneSettings, engine: Engine, wakeups: InProcessWakeups, clock: Clock, entropy: Entropy
+) -> Foundation:
+    """Return the foundation for `told` on `engine`."""
+    directory = Path(told.directory)
+    sealer = KeyFileSealer.open(directory / KEY_FILE, entropy)
+    access_store = SqlAccessStore(engine)
+    access = AccessCache(access_store, sealer, _static_clients(told))
+    issuer = next(client for client in told.static_clients if client.client_id == told.credentials_issuer)
+    tasks = SqlTaskStore(engine)
+    return Foundation(
+        told=told,
+        directory=directory,
+        engine=engine,
+        wakeups=wakeups,
+        clock=clock,
+        entropy=entropy,
+        sealer=sealer,
+        access_store=access_store,
+        access=access,
+        authorizer=Authorizer(access),
+        tasks=tasks,
+        create_task=CreateTask(tasks),
+        credentials=RunCredentials(Credentials(issuer.client_id, issuer.access_token), entropy),
+        leases=SqlLeases(engine),
+        holder=entropy.slugid(),
+    )
+
+
+def _static_clients(told: ControlPlaneSettings) -> list[StaticClient]:
+    return [
+        StaticClient(
+            client_id=client.client_id,
+            access_token=client.access_token,
+            scopes=client.scopes,
+            description=client.description,
+        )
+        for client in told.static_clients
+    ]

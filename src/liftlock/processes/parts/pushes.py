@@ -1,0 +1,51 @@
+"""Projects, pushes, decision tasks, and the hooks that pushes bring."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from liftlock.adapters.doorbells.drop_box import DropBox
+from liftlock.adapters.git.mirror import GitMirrors
+from liftlock.adapters.sql.push_store import SqlPushStore
+from liftlock.domain.actions.policy import Policy, parse_policy
+from liftlock.errors import InputInvalidError
+from liftlock.processes.loops import Loop
+from liftlock.processes.parts.foundation import Foundation, Part
+from liftlock.processes.parts.hooks import HookServices
+from liftlock.services.admit_hooks import AdmitHooks
+from liftlock.services.bind_action import BindAction
+from liftlock.services.observe_push import ObservePush
+from liftlock.services.projects import Projects
+from liftlock.services.push_log import PushLog
+from liftlock.services.start_decision import StartDecision
+from liftlock.services.watch_pushes import CHANNEL, WatchPushes
+from liftlock.web import api_pushes
+
+LOOK_AT_DROP_BOX_S = 5.0
+"""A ring is also told by HTTP; the drop box is for what was left while nobody answered."""
+
+
+def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction]:
+    """Return the pushes service, and the guard of managed action hooks."""
+    store = SqlPushStore(base.engine)
+    repository = GitMirrors(base.directory / "mirrors")
+    admit = AdmitHooks(store, hooks.hooks, _policy(base.told.policy))
+    observe = ObservePush(store, repository, base.clock, base.entropy)
+    start = StartDecision(store, repository, admit, base.authorizer, base.create_task, base.clock)
+    drop_box = DropBox.make(Path(base.told.drop_box) if base.told.drop_box else base.directory / "doorbell")
+    watch = WatchPushes(store, observe, start, drop_box, base.wakeups, base.clock)
+    routes = api_pushes.routes(
+        Projects(store, repository), PushLog(store, repository), watch, admit, drop_box=str(drop_box.path)
+    )
+    guard = BindAction(store, base.tasks, repository, base.authorizer, base.clock)
+    return Part(tuple(routes), (Loop("watch pushes", watch.step, LOOK_AT_DROP_BOX_S, CHANNEL),)), guard
+
+
+def _policy(text: str | None) -> Policy:
+    if text is None:
+        return parse_policy({})
+    try:
+        return parse_policy(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InputInvalidError(f"policy: expected TOML: {error}") from error
