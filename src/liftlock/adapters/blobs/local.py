@@ -1,7 +1,7 @@
 """Blobs as local files: `sha256/<two digits>/<digest>`, read-only.
 
 A blob is written to `tmp`, made durable and then linked to its name: a crash leaves at most a file in `tmp`, which
-the next start removes. A lock keeps removal and re-use of the same bytes apart; it is held for microseconds.
+a later start removes. A lock keeps removal and re-use of the same bytes apart; it is held for microseconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class LocalBlobs:
     """Implements `ports.blobs.Blobs` below one directory."""
 
     def __init__(self, root: Path) -> None:
-        """Use `root`, made (mode 0700) if absent; what crashed uploads left in its `tmp` is removed."""
+        """Use `root`, made (mode 0700) if absent."""
         self._root = root
         self._tmp = root / "tmp"
         for directory in (root, root / "sha256", self._tmp):
@@ -40,10 +40,12 @@ class LocalBlobs:
         self._lock_path = root / "lock"
         self._verified: dict[str, _Stamp] = {}
 
-    def remove_leftovers(self) -> None:
-        """Remove what uploads that never finished left; to be called once, before any upload."""
+    def remove_leftovers(self, *, before: datetime) -> None:
+        """Remove what uploads that never finished left, if it was last written before `before`."""
         for leftover in self._tmp.iterdir():
-            leftover.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if datetime.fromtimestamp(leftover.stat().st_mtime, UTC) < before:
+                    leftover.unlink()
 
     @contextlib.asynccontextmanager
     async def writer(self, encoding: Encoding, *, max_bytes: int) -> AsyncIterator[_Writer]:
