@@ -7,6 +7,7 @@ lost: what runs must be dead before `takenUntil`, since from then on the run may
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -15,7 +16,6 @@ from liftlock.domain.credentials.certificates import Credentials
 from liftlock.errors import LiftlockError
 from liftlock.ports.clock import Clock
 from liftlock.ports.queue_client import Lease, QueueClient, QueueUnavailableError, RunKey
-from liftlock.worker.journal import Journal
 
 RENEW_AT = 2 / 3
 MAX_MARGIN_S = 15.0
@@ -27,16 +27,22 @@ _log = structlog.get_logger(__name__)
 
 
 class LeaseKeeper:
-    """Renews the claim on `run`; `lost` is set, with `why`, when that is no longer possible."""
+    """Renews the claim on `run`; `lost` is set, with `why`, when that is no longer possible.
 
-    def __init__(self, queue: QueueClient, clock: Clock, journal: Journal, run: RunKey, lease: Lease) -> None:
+    `renewed` is called with each lease before it counts, the first one included.
+    """
+
+    def __init__(
+        self, queue: QueueClient, clock: Clock, run: RunKey, lease: Lease, renewed: Callable[[Lease], None]
+    ) -> None:
         self._queue = queue
         self._clock = clock
-        self._journal = journal
+        self._renewed = renewed
         self._run = run
         self.lost = asyncio.Event()
         self.why = ""
         self._now = asyncio.Event()
+        self._renewing = asyncio.Lock()
         self._take(lease)
 
     @property
@@ -47,6 +53,11 @@ class LeaseKeeper:
     def check_now(self) -> None:
         """Renew at once: something suggests that the run is no longer ours."""
         self._now.set()
+
+    async def still_held(self) -> bool:
+        """Renew at once and return whether the claim is still ours, as far as the control plane answers."""
+        await self._renew()
+        return not self.lost.is_set()
 
     async def keep(self) -> None:
         """Renew until cancelled, or until the claim is lost."""
@@ -67,6 +78,10 @@ class LeaseKeeper:
 
     async def _renew(self) -> bool:
         """Try once. True: renewed, or lost for good."""
+        async with self._renewing:
+            return self.lost.is_set() or await self._ask()
+
+    async def _ask(self) -> bool:
         try:
             async with asyncio.timeout(self._left()):
                 lease = await self._queue.reclaim(self._run, self.credentials)
@@ -76,11 +91,11 @@ class LeaseKeeper:
         except LiftlockError as error:
             self._lose(f"the control plane refused to renew the claim ({error.code}): {error.message}")
             return True
-        self._journal.record(self._run, lease)
         self._take(lease)
         return True
 
     def _take(self, lease: Lease) -> None:
+        self._renewed(lease)
         self._lease = lease
         self._length = max(0.0, lease.remaining / timedelta(seconds=1))
         self._from = self._moment()

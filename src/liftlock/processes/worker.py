@@ -1,0 +1,105 @@
+"""The worker's process: claims tasks over HTTP and runs them in sandboxes; holds nothing but its own credentials.
+
+As root it starts the sandbox's launcher, and then becomes the worker's user for good before it reads anything from
+the network. `python -m liftlock.processes.worker --settings-fd N --parent-pid N`, as the supervisor starts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import structlog
+import uvloop
+
+from liftlock.adapters.queue_http.client import HttpQueueClient
+from liftlock.adapters.queue_http.signed_http import SignedHttp
+from liftlock.adapters.sandbox.client import BubblewrapSandbox
+from liftlock.adapters.sandbox.spawn import SpawnedLauncher, spawn_launcher
+from liftlock.adapters.store_files.store import FileInputStore
+from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
+from liftlock.adapters.system.clock import SystemClock
+from liftlock.adapters.system.entropy import SystemEntropy
+from liftlock.domain.credentials.certificates import Credentials
+from liftlock.errors import IsolationUnavailableError, LiftlockError
+from liftlock.ports.sandbox import Sandbox
+from liftlock.processes import serving, settings
+from liftlock.processes.journal import configure_logging
+from liftlock.processes.privileges import die_with_parent, drop_to
+from liftlock.processes.worker_settings import WorkerSettings
+from liftlock.worker.interpreter import Interpreters
+from liftlock.worker.journal import Journal
+from liftlock.worker.parts import Identity, Parts
+from liftlock.worker.payload import Bounds
+from liftlock.worker.worker import Worker
+
+_log = structlog.get_logger(__name__)
+
+
+def main() -> None:
+    """Run a worker with the settings that the supervisor passes."""
+    settings_fd, parent_pid = settings.arguments("a liftlock worker; started by `liftlock up`")
+    told = settings.read(settings_fd, WorkerSettings)
+    configure_logging(f"worker {told.worker_id}")
+    os.umask(0o022)
+    try:
+        launcher = spawn_launcher(told.launcher, told.lock_fds)
+        for descriptor in told.lock_fds:
+            os.close(descriptor)
+        drop_to(told.user)
+        die_with_parent(parent_pid)
+        code = uvloop.run(run(told, launcher))
+    except LiftlockError as error:
+        sys.exit(f"liftlock: {error.code}: {error.message}")
+    sys.exit(code)
+
+
+async def run(told: WorkerSettings, launcher: SpawnedLauncher) -> int:
+    """Serve until asked to end; return the exit code."""
+    stop = serving.stop_on_signals()
+    sandbox = await BubblewrapSandbox.connect(launcher.channel)
+    try:
+        reasons = sandbox.isolation.why_not_untrusted()
+        if reasons and told.require_limits:
+            raise IsolationUnavailableError(
+                "this pool takes untrusted work and refuses to run: " + "; ".join(reasons)
+            )
+        for line in sandbox.isolation.lines():
+            _log.info("isolation", fact=line)
+        return await _serve(told, sandbox, stop)
+    finally:
+        await sandbox.close()
+        await asyncio.to_thread(launcher.process.wait)
+
+
+async def _serve(told: WorkerSettings, sandbox: Sandbox, stop: asyncio.Event) -> int:
+    clock, entropy = SystemClock(), SystemEntropy()
+    http = SignedHttp(told.root_url, clock, entropy, storage_origins=told.storage_origins)
+    state = Path(told.state_dir)
+    parts = Parts(
+        identity=Identity(told.queue_id, told.worker_group, told.worker_id),
+        queue=HttpQueueClient(http, Credentials(told.client_id, told.access_token)),
+        sandbox=sandbox,
+        store=FileInputStore(Path(told.launcher.store_dir), entropy),
+        wheelhouse=None if told.wheelhouse is None else DirectoryWheelhouse(Path(told.wheelhouse)),
+        interpreters=Interpreters(),
+        clock=clock,
+        journal=Journal(state / "claims"),
+        runs_dir=state / "runs",
+        bounds=Bounds(
+            told.memory_bytes, told.pids, told.cpu, told.disk_bytes, told.max_run_s, told.max_artifact_bytes
+        ),
+        max_log_bytes=told.max_log_bytes,
+        secrets=(told.access_token,),
+    )
+    try:
+        sound = await Worker(parts).serve(stop, grace_s=told.grace_s)
+    finally:
+        await http.close()
+    return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    main()

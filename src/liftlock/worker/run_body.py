@@ -1,0 +1,154 @@
+"""What a run does between its claim and its resolution: plan, inputs, commands, artifacts; and what it tells of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from liftlock.domain.credentials.certificates import Credentials
+from liftlock.domain.inputs.manifest import Failed, RunFacts, manifest
+from liftlock.errors import InputValidationError, LiftlockError
+from liftlock.ports.queue_client import Claim
+from liftlock.ports.sandbox import DataFile, DiskLimits, Scratch
+from liftlock.worker.collect import Collector
+from liftlock.worker.environment import environment
+from liftlock.worker.execute import Execution, Executor
+from liftlock.worker.logs.task_log import TaskLog
+from liftlock.worker.outcome import Outcome, RunEndedError
+from liftlock.worker.parts import Parts
+from liftlock.worker.payload import MANIFEST_INSIDE, Payload, parse
+from liftlock.worker.prepare import Placed, Preparer
+from liftlock.worker.proxy.server import INSIDE_URL, ApiProxy
+from liftlock.worker.wheels import Wheels
+
+_log = structlog.get_logger(__name__)
+
+
+class RunBody:
+    """Performs one run in one slot. `directory`: the worker's own, for this run."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        claim: Claim,
+        slot: int,
+        *,
+        credentials: Callable[[], Credentials],
+        held: Callable[[], Awaitable[bool]],
+        lines: TaskLog,
+        expires: datetime,
+        directory: Path,
+    ) -> None:
+        self._parts = parts
+        self._claim = claim
+        self._slot = slot
+        self._credentials = credentials
+        self._held = held
+        self._lines = lines
+        self._expires = expires
+        self._directory = directory
+        self._scopes = tuple(claim.task.get("scopes", ()))
+        self._scratch: Scratch | None = None
+        self._preparer: Preparer | None = None
+        self._proxy: ApiProxy | None = None
+
+    async def perform(self) -> Outcome:
+        """Return how the run ended; no process of it is alive.
+
+        Raises:
+            RunEndedError: it ended before its commands ran.
+            SandboxFailedError, IsolationUnavailableError: what makes sandboxes failed.
+            ConflictError: the run is no longer ours.
+            QueueUnavailableError: the control plane took no artifacts, repeatedly.
+        """
+        parts = self._parts
+        who = f"{parts.identity.worker_group}/{parts.identity.worker_id}"
+        self._lines.note(f"task {self._claim.run.task_id}, run {self._claim.run.run_id}, on worker {who}")
+        for line in parts.sandbox.isolation.lines():
+            self._lines.note(line)
+        payload = self._parse()
+        disk = DiskLimits(max_bytes=payload.resources.disk_bytes)
+        self._scratch = await parts.sandbox.new_scratch(self._slot, disk)
+        self._preparer = self._make_preparer(self._scratch)
+        await self._preparer.prepare(payload.inputs)
+        if payload.api_proxy:
+            self._proxy = ApiProxy(
+                parts.queue, scopes=self._scopes, credentials=self._credentials, hide=self._lines.hide
+            )
+        outcome = await self._execute(payload, self._scratch, self._preparer.placed)
+        if outcome == "internal-error":
+            return outcome
+        complete = await self._collect(payload, self._scratch)
+        return outcome if complete or outcome != "completed" else "failed"
+
+    async def remove_scratch(self) -> None:
+        """Kill whatever of the run lives in the slot, and remove its scratch. Does nothing the second time."""
+        scratch, self._scratch = self._scratch, None
+        if scratch is not None:
+            try:
+                await self._parts.sandbox.remove_scratch(scratch)
+            except LiftlockError as error:
+                _log.warning("a scratch was not removed", run=str(self._claim.run), error=error.message)
+
+    def manifest(self, failed: Failed | None) -> dict[str, Any]:
+        """Return the inputs manifest as it is known now."""
+        identity, proxy = self._parts.identity, self._proxy
+        facts = RunFacts(
+            self._claim.run.task_id,
+            self._claim.run.run_id,
+            {"workerGroup": identity.worker_group, "workerId": identity.worker_id},
+            msgspec.to_builtins(self._parts.sandbox.isolation),
+            {"default": "none", "apiProxy": proxy is not None},
+            () if proxy is None else tuple(proxy.refused),
+            0 if proxy is None else proxy.refused_more,
+        )
+        prepared = () if self._preparer is None else tuple(self._preparer.prepared)
+        return manifest(facts, prepared, failed)
+
+    def _parse(self) -> Payload:
+        given = self._claim.task.get("payload")
+        try:
+            payload = parse(given, bounds=self._parts.bounds, task_expires=self._expires)
+        except InputValidationError as error:
+            raise RunEndedError("malformed-payload", f"malformed payload: {error.message}") from error
+        self._lines.hide(payload.env[name] for name in payload.masked_env)
+        return payload
+
+    def _make_preparer(self, scratch: Scratch) -> Preparer:
+        parts = self._parts
+        return Preparer(
+            queue=parts.queue,
+            store=parts.store,
+            wheels=Wheels(parts.store, parts.wheelhouse, parts.sandbox, parts.interpreters, scratch),
+            sandbox=parts.sandbox,
+            scratch=scratch,
+            credentials=self._credentials,
+            scopes=self._scopes,
+            note=self._lines.note,
+        )
+
+    async def _execute(self, payload: Payload, scratch: Scratch, placed: Placed) -> Outcome:
+        shown = msgspec.json.format(msgspec.json.encode(self.manifest(None)), indent=2)
+        placed = Placed(placed.binds, (*placed.files, DataFile(MANIFEST_INSIDE, shown)))
+        root_url = self._parts.queue.root_url
+        env = environment(self._claim.run, self._claim.task, payload, root_url, INSIDE_URL)
+        executor = Executor(self._parts.sandbox, self._lines, self._proxy)
+        return await executor.run(Execution(scratch, payload, env, placed))
+
+    async def _collect(self, payload: Payload, scratch: Scratch) -> bool:
+        collector = Collector(
+            queue=self._parts.queue,
+            sandbox=self._parts.sandbox,
+            scratch=scratch,
+            run=self._claim.run,
+            credentials=self._credentials,
+            note=self._lines.note,
+            held=self._held,
+            spool=self._directory,
+        )
+        return await collector.collect(payload.artifacts)
