@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -63,7 +62,7 @@ def installation(*, workers: int = 0, arguments: tuple[str, ...] = ()) -> Iterat
         log = (Path(folder) / "log").open("wb")
         process = subprocess.Popen([*command, "--workers", str(workers), *arguments], stderr=log, stdout=log)
         try:
-            asyncio.run(_wait(port, process, Path(folder) / "log"))
+            _wait(port, process, Path(folder) / "log")
             ready_s = time.perf_counter() - began
             values = dict(
                 line.split("=", 1)
@@ -78,18 +77,15 @@ def installation(*, workers: int = 0, arguments: tuple[str, ...] = ()) -> Iterat
             log.close()
 
 
-async def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     for _ in range(6000):
         if process.poll() is not None:
-            raise RuntimeError(f"liftlock up ended with {process.returncode}; its log: {log}")
-        with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /api/auth/v1/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            line = await reader.readline()
-            writer.close()
-            if b" 200 " in line:
+            raise RuntimeError(f"liftlock up ended with {process.returncode}:\n{log.read_text()}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.sendall(b"GET /api/auth/v1/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            if b" 200 " in connection.recv(100):
                 return
-        await asyncio.sleep(0.01)
+        time.sleep(0.01)
     raise RuntimeError("liftlock up did not get ready within a minute")
 
 
