@@ -60,7 +60,13 @@ class Repository:
         done = subprocess.run(
             ["git", *arguments],
             cwd=where,
-            env={**kept, **who, "HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1", "LOGNAME": self.author},
+            env={
+                **kept,
+                **who,
+                "HOME": str(self.home),
+                "GIT_CONFIG_NOSYSTEM": "1",
+                "LOGNAME": self.author.lower(),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

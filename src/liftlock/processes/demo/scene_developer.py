@@ -102,7 +102,7 @@ def run_action(
     """Run an action of the newest push by the command line; return how it ended and the tasks that are new in its group."""
     group = stage.latest.group
     before = {one.task_id for one in stage.watch.tasks(group)}
-    arguments = ["action", "run", group, name]
+    arguments = ["action", "run", group, name, "--yes"]
     if task is not None:
         arguments += ["--task-id", task.task_id]
     if given is not None:

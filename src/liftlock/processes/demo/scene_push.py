@@ -123,7 +123,7 @@ def _check_artifacts(stage: Stage) -> None:
 
 def _check_offer(stage: Stage, developer: Person) -> None:
     """For the group and for a test, what is relevant, and nothing else."""
-    for_test = _offered(developer, "--task-id", stage.task(FIRST_TEST).task_id, stage.latest.group)
+    for_test = _offered(developer, stage.latest.group, "--task-id", stage.task(FIRST_TEST).task_id)
     for_group = _offered(developer, stage.latest.group)
     expect_equal("actions for a test", sorted(for_test), ["backfill", "cancel", "rerun", "retrigger"])
     expect_equal("actions for the group", sorted(for_group), ["add-tasks", "cancel-all", "release-promotion"])
@@ -133,4 +133,4 @@ def _offered(developer: Person, *arguments: str) -> list[str]:
     ended = developer.liftlock("action", "ls", *arguments, "--json")
     expect_equal(f"the exit status of liftlock action ls ({ended.text[:300]})", ended.status, int(Exit.OK))
     listed = json.loads(ended.stdout)
-    return [one["name"] for one in (listed["actions"] if isinstance(listed, dict) else listed)]
+    return [one["name"] for one in listed["actions"]]

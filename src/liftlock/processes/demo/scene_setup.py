@@ -75,18 +75,22 @@ def play(stage: Stage, example: Path) -> People:
 
 
 def _register(stage: Stage) -> None:
-    ended = stage.root.liftlock(
-        "project",
-        "add",
-        PROJECT,
+    _do(
+        stage,
+        *("project", "add", PROJECT),
         *("--identity", IDENTITY),
         *("--fetch", str(stage.repository.bare)),
         *("--level", str(LEVEL)),
         *("--branch", BRANCH),
         *("--trust-domain", TRUST_DOMAIN),
     )
+    _do(stage, "push", "install-hook", PROJECT, str(stage.repository.bare))
+
+
+def _do(stage: Stage, *arguments: str) -> None:
+    ended = stage.root.liftlock(*arguments)
     if ended.status != Exit.OK:
-        raise DifferenceError(f"liftlock project add ended with {ended.status}: {ended.text}")
+        raise DifferenceError(f"liftlock {' '.join(arguments[:2])} ended with {ended.status}: {ended.text}")
 
 
 def _client(stage: Stage, name: str, grant: Grant) -> Person:
