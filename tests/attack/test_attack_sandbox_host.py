@@ -274,6 +274,13 @@ async def test_attack_setuid_programs_give_no_rights(here: Machine) -> None:
     assert await here.shell("cp /usr/bin/id id; chmod 755 id; ./id -u") == "1000\n"
 
 
+async def test_attack_process_one_is_filtered_too(here: Machine) -> None:
+    """Else a task could write its code into it and call what it is refused itself."""
+    script = "grep -E '^(NoNewPrivs|Seccomp|CapEff|CapPrm)' /proc/1/status | tr -d '\\t' | tr '\\n' ' '"
+    none = "0" * 16
+    assert (await here.shell(script)).startswith(f"CapPrm:{none} CapEff:{none} NoNewPrivs:1 Seccomp:2")
+
+
 async def test_attack_devices_can_not_be_made_and_only_harmless_ones_exist(here: Machine) -> None:
     code = SYSCALL + (
         "import stat\n"

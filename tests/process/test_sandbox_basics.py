@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
+import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
+from liftlock.adapters.sandbox.client import BubblewrapSandbox
 from liftlock.adapters.sandbox.preparing import run_to_end
+from liftlock.adapters.sandbox.settings import LauncherSettings, Person
+from liftlock.adapters.sandbox.spawn import spawn_launcher
 from liftlock.errors import SandboxFailedError
 from liftlock.ports.sandbox import MIB, Bind, DataFile, DiskLimits, ExitStatus, Listener, Scratch
-from sandboxes import KINDS, SMALL, SMALL_DISK, Machine, machine
+from sandboxes import KINDS, SMALL_DISK, Machine, machine
 
 pytestmark = pytest.mark.process
 
@@ -291,4 +298,54 @@ async def test_the_hosts_own_listeners_are_not_inherited(here: Machine) -> None:
     assert output.split() == ["1", "4"]  # a heading; standard streams and the directory itself
 
 
-assert SMALL.pids == 64
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"slots": (Person(0, 1000),)}, "never started as root"),
+        ({"slots": (Person(1000, 0),)}, "never started as root"),
+        ({"store": Person(0, 0)}, "never started as root"),
+        ({"slots": (Person(64501, 64501), Person(64501, 64501)), "separate": True}, "share one user"),
+        ({"slots": (Person(64502, 64502),), "separate": True}, "share one user"),
+    ],
+)
+async def test_a_launcher_with_root_or_shared_users_in_its_settings_does_not_start(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    one = Person(64502, 64502)
+    settings = LauncherSettings("x", str(tmp_path / "scratch"), str(tmp_path / "store"), (one,), one, one)
+    launcher = spawn_launcher(msgspec.structs.replace(settings, **change))
+    with pytest.raises(SandboxFailedError, match=words):
+        await BubblewrapSandbox.connect(launcher.channel)
+    assert await asyncio.to_thread(launcher.process.wait, 30) == 1
+
+
+async def test_an_image_replaces_the_hosts_system(here: Machine) -> None:
+    """Its own `/usr` and top-level entries and its `/etc`, but for the names that are always generated."""
+    root = here.store / "image"
+    for directory in ("usr/bin", "etc", "opt", "var", "tmp"):
+        (root / directory).mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    (root / "opt" / "tool").write_text("tool")
+    (root / "etc" / "os-release").write_text("NAME=image\n")
+    (root / "etc" / "passwd").write_text("evil:x:0:0::/:/bin/sh\n")
+    libraries = {
+        word
+        for line in _output("ldd", "/bin/sh", "/usr/bin/cat", "/usr/bin/id", "/usr/bin/ls").split("\n")
+        for word in line.split()
+        if word[0] == "/" and word[-1] != ":"
+    }
+    for path in {"/bin/sh", "/usr/bin/cat", "/usr/bin/id", "/usr/bin/ls"} | libraries:
+        target = root / ("usr/bin" if "/bin/" in path else os.path.dirname(path)[1:]) / os.path.basename(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    await here.scratch()
+    output = await here.shell(
+        "cat /etc/os-release /opt/tool; id -un; ls /usr/bin; echo x > /build/y", root=str(root)
+    )
+    assert output == "NAME=image\ntooltask\ncat\nid\nls\nsh\n"
+    with pytest.raises(SandboxFailedError, match="not in the store"):
+        await here.sandbox.start(here.spec("true", root="/"))
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout

@@ -43,7 +43,7 @@ def plan(start: Start, view: View, scratch: str) -> Plan:
             _refuse(f"a listener at {listener.host[:64]}:{listener.port}; expected 127.0.0.1 and a port")
     for file in start.files:
         _check_file(file)
-    binds = tuple(_bind(bind, view) for bind in start.binds)
+    binds = tuple(_bind(bind, view, start.root) for bind in start.binds)
     if not _plain(start.cwd):
         _refuse(f"the directory {start.cwd[:256]!r} is no plain absolute path")
     root = None if start.root is None else view.source(start.root)
@@ -91,9 +91,9 @@ def _check_file(file: DataFile) -> None:
     _check_destination(file.destination)
 
 
-def _bind(bind: Bind, view: View) -> Bind:
+def _bind(bind: Bind, view: View, root: str | None) -> Bind:
     source = view.source(bind.source)
-    if bind.source == bind.destination and bind.source.startswith("/usr/"):
+    if root is None and bind.source == bind.destination and bind.source.startswith("/usr/"):
         return Bind(bind.source, bind.destination)  # visible anyway
     _check_destination(bind.destination)
     return Bind(source, bind.destination)

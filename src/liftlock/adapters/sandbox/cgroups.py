@@ -64,7 +64,7 @@ class CgroupHost:
             for path in dict.fromkeys(directories.values()):
                 _make(path)
             for key, (kind, path) in cgroup.directories.items():
-                _set_limits(key, kind, path, limits)
+                write_limits(key, kind, path, limits)
         except OSError as error:
             cgroup.remove()
             raise SandboxFailedError(f"cgroup {name}: {error.filename}: {error.strerror}") from error
@@ -184,7 +184,7 @@ def find_host(identity: str) -> CgroupHost:
             if wanted and _can_make(hierarchy.own, identity):
                 bases |= dict.fromkeys(wanted, ("cgroup-v1", hierarchy.own))
             continue
-        base = _delegated(hierarchy)
+        base = delegated_base(hierarchy)
         if base is not None and _can_make(base, identity):
             enabled = _words(f"{base}/cgroup.subtree_control")
             bases |= {name: ("cgroup-v2", base) for name in CONTROLLERS if name in enabled}
@@ -217,25 +217,29 @@ def hierarchies() -> tuple[Hierarchy, ...]:
 def delegate() -> None:
     """Under cgroup v2: make room for limits in our own cgroup, if it was delegated to us.
 
-    A v2 cgroup with limited children holds no processes itself, so ours moves into a child `liftlock-main` first.
+    A v2 cgroup with limited children holds no processes itself, so those in ours move into a child `liftlock-main`.
     Does nothing where that is not ours to do. Call it before any other process is started.
     """
     for hierarchy in hierarchies():
         own = hierarchy.own
-        if hierarchy.kind != "cgroup-v2" or _delegated(hierarchy) not in (None, own):
+        if hierarchy.kind != "cgroup-v2" or delegated_base(hierarchy) not in (None, own):
             continue
         offered = [name for name in CONTROLLERS if name in _words(f"{own}/cgroup.controllers")]
-        alone = set(_processes(own)) == {os.getpid()}
-        if not offered or not alone or not os.access(f"{own}/cgroup.subtree_control", os.W_OK):
+        if not offered or not os.access(f"{own}/cgroup.subtree_control", os.W_OK):
             continue
         with contextlib.suppress(OSError):  # find_host tells what came of it
             os.makedirs(f"{own}/liftlock-main", exist_ok=True)
-            _write(f"{own}/liftlock-main/cgroup.procs", "0")
+            for pid in _processes(own):
+                with contextlib.suppress(ProcessLookupError):
+                    _write(f"{own}/liftlock-main/cgroup.procs", str(pid))
             _write(f"{own}/cgroup.subtree_control", " ".join(f"+{name}" for name in offered))
 
 
-def _delegated(hierarchy: Hierarchy) -> str | None:
-    """Return the nearest directory, ours or above, that hands limits to its children and is ours to write."""
+def delegated_base(hierarchy: Hierarchy) -> str | None:
+    """Return the nearest v2 directory, ours or above, that hands limits to its children and is ours to write.
+
+    Where there is none: our own, if children can be made in it to end trees by; else None.
+    """
     path = hierarchy.own
     while path.startswith(hierarchy.mount):
         enabled = _words(f"{path}/cgroup.subtree_control")
@@ -276,7 +280,8 @@ def _make(path: str) -> None:
     os.mkdir(path)
 
 
-def _set_limits(controller: str, kind: Kind, path: str, limits: Limits) -> None:
+def write_limits(controller: str, kind: Kind, path: str, limits: Limits) -> None:
+    """Write what `controller` bounds into the cgroup at `path`; controllers without limits of ours are left alone."""
     quota = max(1000, int(limits.cpu * CPU_PERIOD_US))
     match controller, kind:
         case "memory", "cgroup-v1":

@@ -67,7 +67,7 @@ class Launched:
     def wait_dead(self, within_s: float) -> None:
         """Return once nothing of the process namespace lives, or raise SandboxFailedError."""
         for watch in (self.init_watch, self.watch):
-            if not select.select([watch], [], [], within_s)[0]:
+            if not readable(watch, within_s):
                 raise SandboxFailedError(f"process {self.pid} of a sandbox does not die")
 
     def finish(self) -> int:
@@ -135,6 +135,13 @@ def launch(what: Launch) -> Launched:
         os.close(block_write)
 
 
+def readable(descriptor: int, within_s: float) -> bool:
+    """Tell whether `descriptor` can be read, or its process has ended, within so long."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0.0, within_s) * 1000))
+
+
 def _set_up(what: Launch, pid: int, watch: int, status: int, block: int) -> Launched:
     deadline = time.monotonic() + SET_UP_WITHIN_S
     init = _read_init(status, deadline)
@@ -161,7 +168,7 @@ def _read_init(status: int, deadline: float) -> int | None:
     """Return the process id of PID 1 of the sandbox, seen from here; None: bubblewrap ended first."""
     line = b""
     while b"\n" not in line:
-        if not select.select([status], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not readable(status, deadline - time.monotonic()):
             raise SandboxFailedError("bubblewrap did not start in time")
         chunk = os.read(status, 4096)
         if not chunk:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import shutil
 import stat
 import subprocess
@@ -14,7 +13,7 @@ from liftlock.adapters.sandbox.bubblewrap import Plan
 from liftlock.adapters.sandbox.cgroups import CgroupHost
 from liftlock.adapters.sandbox.chores import start_chore
 from liftlock.adapters.sandbox.disk import MIN_BYTES, Disk, clear
-from liftlock.adapters.sandbox.launch import SET_UP_WITHIN_S, Launch, launch
+from liftlock.adapters.sandbox.launch import SET_UP_WITHIN_S, Launch, launch, readable
 from liftlock.adapters.sandbox.seccomp import filter_program
 from liftlock.adapters.sandbox.users import User
 from liftlock.errors import IsolationUnavailableError
@@ -90,7 +89,7 @@ def try_sandbox(program: str, disk: Disk, user: User, host: CgroupHost) -> None:
 
 def _run(what: Launch) -> None:
     launched = launch(what)
-    select.select([launched.watch], [], [], SET_UP_WITHIN_S)
+    readable(launched.watch, SET_UP_WITHIN_S)
     launched.kill()
     launched.wait_dead(SET_UP_WITHIN_S)
     if launched.finish() != 0:
