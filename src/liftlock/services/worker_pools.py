@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -265,6 +266,31 @@ class WorkerPools:
         """Return a page of errors, the latest first."""
         caller.require(f"worker-manager:list-worker-pool-errors:{pool_id}")
         return await self._store.errors(pool_id, before_ms, limit)
+
+    async def error_totals(self, caller: Caller, pool_id: str, now: datetime) -> dict[str, Any]:
+        """Return how many of the latest 1000 errors of the pool there were by day and by title."""
+        found = await self.errors(caller, pool_id, to_ms(now) + 1, 1000)
+        return {
+            "workerPoolId": pool_id,
+            "totals": {
+                "total": len(found),
+                "daily": Counter(error.document["reported"][:10] for error in found),
+                "hourly": Counter(error.document["reported"][:13] for error in found),
+                "title": Counter(error.document["title"] for error in found),
+                "code": {},
+                "launchConfig": {},
+            },
+        }
+
+    async def launch_configs(self, caller: Caller, pool_id: str) -> list[dict[str, Any]]:
+        """Return the pool's launch configurations: a static pool has none.
+
+        Raises:
+            NotFoundError: there is no such pool.
+        """
+        caller.require(f"worker-manager:get-worker-pool:{pool_id}")
+        await self._expect_pool(pool_id)
+        return []
 
     async def _expect_pool(self, pool_id: str) -> dict[str, Any]:
         found = await self._store.pool(pool_id)

@@ -110,6 +110,15 @@ class _Pools:
         answer: dict[str, Any] = {"workerPoolErrors": [one.document for one in page]}
         return {**answer, "continuationToken": token(page[-1].reported_ms)} if len(page) == limit else answer
 
+    async def error_totals(self, request: ApiRequest) -> object:
+        pool = parse_pool_id(request.query.get("workerPoolId", ""))
+        return await self._pools.error_totals(request.caller, pool, request.now)
+
+    async def launch_configs(self, request: ApiRequest) -> object:
+        return {
+            "workerPoolLaunchConfigs": await self._pools.launch_configs(request.caller, _pool_of(request))
+        }
+
     async def seen(self, request: ApiRequest) -> object:
         params = request.params
         found = await self._workers.get(
@@ -166,6 +175,12 @@ def _pool_routes(found: _Pools) -> list[Route]:
                scopes="worker-manager:list-worker-pools", query=QUERY),
         _route("GET", "/worker-pools/stats", "listWorkerPoolsStats", found.pools, "List Worker Pools' Statistics",
                scopes="worker-manager:list-worker-pools", query=QUERY),
+        _route("GET", f"{pool}/launch-configs", "listWorkerPoolLaunchConfigs", found.launch_configs,
+               "Launch configurations of a Pool", query=(*QUERY, "includeArchived"),
+               scopes="worker-manager:get-worker-pool:<workerPoolId>"),
+        _route("GET", "/worker-pool-errors/stats", "workerPoolErrorStats", found.error_totals,
+               "Count a Pool's Errors", query=("workerPoolId",),
+               scopes="worker-manager:list-worker-pool-errors:<workerPoolId>"),
         _route("POST", "/worker-pool-errors/<workerPoolId>", "reportWorkerError", found.report_error,
                "Report an error from a worker", input="worker-manager/report-worker-error-request",
                scopes={"AllOf": ["assume:worker-pool:<workerPoolId>", "assume:worker-id:<workerGroup>/<workerId>"]}),

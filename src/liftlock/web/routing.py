@@ -114,7 +114,8 @@ class _Node:
                 return route
         if self.rest is not None and segments[at]:
             name, node = self.rest
-            for end in range(len(segments), at, -1):
+            # A route that names what follows the rest wins over one that takes all of it.
+            for end in (*range(len(segments) - 1, at, -1), len(segments)):
                 if (route := node.find(segments, end, params)) is not None:
                     params[name] = unquote("/".join(segments[at:end]))
                     return route

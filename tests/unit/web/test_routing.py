@@ -25,6 +25,7 @@ TABLE = RouteTable(
         route("/task/<taskId>/artifacts", "listArtifacts"),
         route("/claim-work/<taskQueueId*>", "claimWork", "POST"),
         route("/queues/<taskQueueId*>/workers", "listWorkers"),
+        route("/queues/<taskQueueId*>", "getQueue"),
         route("/hooks/<hookGroupId>/<hookId>/trigger", "trigger", "POST"),
     ]
 )
@@ -56,6 +57,7 @@ TABLE = RouteTable(
         ("POST", "/claim-work/local/unprivileged", "claimWork", {"taskQueueId": "local/unprivileged"}),
         ("GET", "/queues/a/b/workers", "listWorkers", {"taskQueueId": "a/b"}),
         ("GET", "/queues/a%2Fb/workers", "listWorkers", {"taskQueueId": "a/b"}),
+        ("GET", "/queues/a/b", "getQueue", {"taskQueueId": "a/b"}),
         ("POST", "/hooks/g/in-tree%2Fx/trigger", "trigger", {"hookGroupId": "g", "hookId": "in-tree/x"}),
     ],
 )
