@@ -25,6 +25,8 @@ _V1_EXTRA = ("cpuacct", "freezer")  # joined if they are there: for the time use
 CPU_PERIOD_US = 100_000
 DEAD_WITHIN_S = 20.0
 _POLL_S = 0.005
+_MAIN = "liftlock-main"
+_DELEGATION_TRIES = 10  # processes that are forked meanwhile are moved by the next one
 Kind = Literal["cgroup-v1", "cgroup-v2"]
 
 
@@ -215,24 +217,32 @@ def hierarchies() -> tuple[Hierarchy, ...]:
 
 
 def delegate() -> None:
-    """Under cgroup v2: make room for limits in our own cgroup, if it was delegated to us.
+    """Under cgroup v2: have our own cgroup hand limits to its children, if it was delegated to us.
 
-    A v2 cgroup with limited children holds no processes itself, so those in ours move into a child `liftlock-main`.
-    Does nothing where that is not ours to do. Call it before any other process is started.
+    The kernel allows that only while no process is in it itself, so those in it move into a child `liftlock-main`.
+    Does nothing where an ancestor hands on limits already, or where it is not ours to do; `find_host` tells what
+    came of it. Several launchers may do it at once.
     """
     for hierarchy in hierarchies():
-        own = hierarchy.own
-        if hierarchy.kind != "cgroup-v2" or delegated_base(hierarchy) not in (None, own):
+        own = hierarchy.own.removesuffix("/" + _MAIN)
+        if hierarchy.kind != "cgroup-v2" or not os.access(f"{own}/cgroup.subtree_control", os.W_OK):
             continue
         offered = [name for name in CONTROLLERS if name in _words(f"{own}/cgroup.controllers")]
-        if not offered or not os.access(f"{own}/cgroup.subtree_control", os.W_OK):
+        if not offered or delegated_base(hierarchy) not in (None, hierarchy.own):
             continue
-        with contextlib.suppress(OSError):  # find_host tells what came of it
-            os.makedirs(f"{own}/liftlock-main", exist_ok=True)
-            for pid in _processes(own):
-                with contextlib.suppress(ProcessLookupError):
-                    _write(f"{own}/liftlock-main/cgroup.procs", str(pid))
-            _write(f"{own}/cgroup.subtree_control", " ".join(f"+{name}" for name in offered))
+        for _ in range(_DELEGATION_TRIES):
+            with contextlib.suppress(OSError):
+                _write(f"{own}/cgroup.subtree_control", " ".join(f"+{name}" for name in offered))
+                break
+            with contextlib.suppress(OSError):
+                os.makedirs(f"{own}/{_MAIN}", exist_ok=True)
+                _move(own, f"{own}/{_MAIN}")
+
+
+def _move(source: str, target: str) -> None:
+    for pid in list(_processes(source)):
+        with contextlib.suppress(ProcessLookupError):
+            _write(f"{target}/cgroup.procs", str(pid))
 
 
 def delegated_base(hierarchy: Hierarchy) -> str | None:

@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 
 from liftlock.adapters.sandbox import protocol as p
-from liftlock.adapters.sandbox.cgroups import find_host
+from liftlock.adapters.sandbox.cgroups import delegate, find_host
 from liftlock.adapters.sandbox.chores import start_chore
 from liftlock.adapters.sandbox.disk import Disk, Place, clear
 from liftlock.adapters.sandbox.isolation import isolation_level
@@ -62,6 +62,7 @@ def _prepare(channel: socket.socket, settings: LauncherSettings) -> tuple[Launch
     hold(view.scratches)  # until this process ends
     if os.geteuid() == 0:
         keep_capabilities(_KEPT)
+    delegate()
     host = find_host(settings.identity)
     slots = tuple(User(person.uid, person.gid) for person in settings.slots)
     store = User(settings.store.uid, settings.store.gid)

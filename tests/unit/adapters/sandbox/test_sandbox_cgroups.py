@@ -5,6 +5,7 @@ What the kernel then does is tested on the hierarchies of the machine itself, in
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -115,23 +116,37 @@ def test_where_nothing_can_be_made_there_are_no_limits_and_the_level_says_so(
     )
 
 
-def test_delegating_moves_every_process_of_our_cgroup_and_then_hands_on_the_controllers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def kernel_rule(path: str, text: str) -> None:
+    """A v2 cgroup with processes of its own hands nothing on; a process is in one cgroup."""
+    file = Path(path)
+    procs = file.parent / "cgroup.procs"
+    if file.name == "cgroup.subtree_control" and procs.read_text().split():
+        raise OSError(errno.EBUSY, "busy", path)
+    if file.name == "cgroup.procs":
+        for other in file.parent.parent.rglob("cgroup.procs"):
+            other.write_text("".join(f"{pid}\n" for pid in other.read_text().split() if pid != text))
+        text = file.read_text() + text + "\n"
+    file.write_text(text.replace("+", ""))
+
+
+@pytest.mark.parametrize("inside", ["", "/liftlock-main"])
+def test_delegating_moves_the_processes_of_our_cgroup_and_then_hands_on_the_controllers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
 ) -> None:
+    """Also if another launcher has moved us meanwhile."""
     own = tmp_path / "own.scope"
     directory(
         own, cgroup_controllers="cpu memory pids io", cgroup_subtree_control="", cgroup_procs="12\n34\n"
     )
     directory(own / "liftlock-main")
     directory(tmp_path, cgroup_subtree_control="")
-    monkeypatch.setattr(
-        cgroups, "hierarchies", lambda: (Hierarchy("cgroup-v2", str(tmp_path), str(own), ("unified",)),)
-    )
+    place = Hierarchy("cgroup-v2", str(tmp_path), str(own) + inside, ("unified",))
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: (place,))
+    monkeypatch.setattr(cgroups, "_write", kernel_rule)
     delegate()
-    assert (own / "liftlock-main" / "cgroup.procs").read_text() == "34", (
-        "one write a process; the last one stays in a file"
-    )
-    assert (own / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
+    assert (own / "liftlock-main" / "cgroup.procs").read_text() == "12\n34\n"
+    assert (own / "cgroup.subtree_control").read_text() == "memory pids cpu"
+    assert delegated_base(place) == str(own)
 
 
 def test_delegating_leaves_alone_what_an_ancestor_hands_on_already(
