@@ -39,6 +39,7 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
             "queue:get-artifact:public/*",
             "index:find-task:*",
             "index:list-tasks:*",
+            "auth:get-role:*",
         ),
     ),
     f"{REPOSITORY_ROLE}:branch:{BRANCH}": (

@@ -62,7 +62,7 @@ def _create_directly(stage: Stage, developer: Person) -> None:
     error = refused(
         f"creating {PROMOTION}", lambda: developer.api.put("queue", "task", task_id, payload=definition)
     )
-    stage.say("  refused: " + error.message.splitlines()[0])
+    stage.quote(error.message)
     expect_equal("the error", (error.status, error.answered_code), (403, "InsufficientScopes"))
     expect(PRIVILEGE in error.message, f"the refusal does not name {PRIVILEGE}: {error.message}")
     missing = refused("the task that was refused", lambda: stage.root.api.get("queue", "task", task_id))
@@ -71,8 +71,7 @@ def _create_directly(stage: Stage, developer: Person) -> None:
 
 def _explain(stage: Stage, developer: Person) -> None:
     ended = developer.liftlock("access", "explain", PRIVILEGE)
-    for line in ended.stdout.splitlines():
-        stage.say(f"  {line}")
+    stage.quote(ended.stdout)
     expect_equal("the exit status", ended.status, int(Exit.DENIED))
     role = f"{REPOSITORY_ROLE}:action:release-promotion"
     expect(role in ended.stdout, f"the explanation does not name {role}, which has the scope: {ended.text}")
@@ -216,7 +215,7 @@ def _forge(stage: Stage, developer: Person) -> None:
             "hooks", "hooks", HOOK_GROUP, action["hookId"], "trigger", payload=payload
         ),
     )
-    stage.say("  refused: " + error.message.splitlines()[0])
+    stage.quote(error.message)
     expect(400 <= error.status < 500, f"expected a refusal, found HTTP {error.status}")
     expect("revision" in error.message, f"the refusal does not name the revision: {error.message}")
 
@@ -225,7 +224,7 @@ def _promote(stage: Stage, developer: Person) -> None:
     ended, new = run_action(
         stage, developer, "release-promotion", given={"version": "1.2.0", "channel": "beta"}
     )
-    stage.say("  " + (ended.stderr.strip().splitlines() or ["(nothing)"])[0])
+    stage.quote(ended.stderr)
     expect_equal("the exit status", ended.status, int(Exit.DENIED))
     expect("hooks:trigger-hook:" in ended.text, f"the refusal does not name the missing scope: {ended.text}")
     expect_equal("new tasks", [one.label for one in new], [])

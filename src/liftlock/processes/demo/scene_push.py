@@ -55,15 +55,19 @@ def _push(stage: Stage, message: str) -> Pushed:
 
 
 def _recorded(stage: Stage, revision: str) -> dict[str, Any]:
-    """Return the push log's entry, once liftlock has observed the movement itself."""
+    """Return the push log's entry, once liftlock has observed the movement itself and started the decision task."""
     began = time.monotonic()
     while True:
         entries = [one for one in push_log(stage) if one["revision"] == revision]
-        if entries:
+        decisions = [one["decision"] for one in entries if one["decision"]["state"] != "pending"]
+        if decisions:
+            expect(decisions[0]["state"] == "started", f"there is no decision task: {decisions[0]}")
             return dict(entries[0])
         if time.monotonic() - began > RECORD_LIMIT_S:
-            raise DifferenceError(f"{revision} is not in the push log after {RECORD_LIMIT_S:.0f} s")
-        time.sleep(0.1)
+            raise DifferenceError(
+                f"{revision} after {RECORD_LIMIT_S:.0f} s: in the push log there is {entries}"
+            )
+        time.sleep(0.05)
 
 
 def push_log(stage: Stage) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def _consent(stage: Stage, manager: Person, pusher: Person) -> None:
     digest = _content_digest(stage)
     own = pusher.liftlock(*_admit(digest))
     expect_equal("the pusher admitting their own push", own.status, int(Exit.DENIED))
-    stage.say("  " + (own.stderr.strip().splitlines() or ["(nothing)"])[0])
+    stage.quote(own.stderr)
     other = manager.liftlock(*_admit(digest))
     expect_equal(f"somebody else admitting it ({other.text})", other.status, int(Exit.OK))
 
@@ -78,7 +78,7 @@ def _schema(stage: Stage, manager: Person) -> None:
             f"the error by {way}", (error.status, error.answered_code), (400, "InputValidationError")
         )
         expect("version" in error.message, f"the refusal by {way} does not name the version: {error.message}")
-    stage.say("  refused: " + by_api.message.splitlines()[0])
+    stage.quote(by_api.message)
     expect_equal("the exit status of the command line", by_cli.status, int(Exit.USAGE))
     expect("version" in by_cli.text, f"the command line does not name the version: {by_cli.text}")
     after = {one.task_id for one in stage.watch.tasks(stage.latest.group)}

@@ -18,6 +18,7 @@ from liftlock.processes.demo.server import Server
 
 BUILD, FIRST_TEST, SECOND_TEST = "build-dist", "test-unit-1", "test-unit-2"
 ORDINARY = (BUILD, FIRST_TEST, SECOND_TEST)
+QUOTED_LINES = 8
 MEASUREMENT, PROMOTION = "measure-speed", "promote-release"
 
 
@@ -59,6 +60,12 @@ class Stage:
     def person(self, name: str, profile: Profile) -> Person:
         """Return a person with an empty home of their own."""
         return Person.of(name, profile, self.folder / "homes" / name, self.say)
+
+    def quote(self, text: str) -> None:
+        """Show the beginning of what liftlock said, up to the details that follow an empty line or a rule."""
+        head = text.strip().partition("\n---")[0].partition("\n\n")[0]
+        for line in head.splitlines()[:QUOTED_LINES]:
+            self.say(f"  | {line}")
 
     def task(self, label: str) -> Task:
         """Return the newest push's task with that label."""
