@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -147,17 +148,16 @@ def _alive(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def up(folder: Path, *arguments: str) -> Iterator[Up]:
-    """Start `liftlock up` below `folder` (which everybody may pass), yield it, and end it."""
-    for part in (folder, *folder.parents):
-        if part.stat().st_uid == os.geteuid() and part != Path("/"):
-            part.chmod(part.stat().st_mode | 0o711)
-    with socket.socket() as probe:
+def up(*arguments: str) -> Iterator[Up]:
+    """Start `liftlock up` in a new folder that every user may pass (pytest's own are closed), yield it, and end it."""
+    with tempfile.TemporaryDirectory(prefix="liftlock-test-") as folder, socket.socket() as probe:
+        os.chmod(folder, 0o711)
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    running = Up(folder / "state", port, arguments)
-    running.start()
-    try:
-        yield running
-    finally:
-        running.stop()
+        probe.close()
+        running = Up(Path(folder) / "state", port, arguments)
+        try:
+            running.start()
+            yield running
+        finally:
+            running.stop()
