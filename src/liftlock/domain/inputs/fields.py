@@ -43,7 +43,10 @@ class Fields:
         """Return what `read(value, path)` makes of a key that must be there."""
         self._known.append(key)
         if key not in self._left:
-            raise InputValidationError(f"{self.at(key)}: missing; it must be given", path=self.at(key))
+            found = ", ".join(sorted(str(name)[:_SHOWN] for name in self._left)) or "nothing else"
+            raise InputValidationError(
+                f"{self.at(key)}: missing; it must be given (found beside it: {found})", path=self.at(key)
+            )
         return read(self._left.pop(key), self.at(key))
 
     def get(self, key: str, read: Callable[[object, str], T], default: D) -> T | D:
