@@ -101,7 +101,8 @@ def planted_report(tmp_path_factory: pytest.TempPathFactory) -> str:
     shutil.copytree(ROOT / "src" / "liftlock", package, ignore=shutil.ignore_patterns("__pycache__"))
     for _, module, text, _ in PLANTED:
         (package / module).parent.mkdir(exist_ok=True)
-        (package / module).write_text(f'"""Planted."""\n{text}\n')
+        with (package / module).open("a") as planted:  # some are planted in a module that exists
+            planted.write(f"\n{text}\n")
         (package / module).parent.joinpath("__init__.py").touch()
     found = _lint(source)
     assert found.returncode == 1, found.stdout + found.stderr

@@ -10,20 +10,24 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from liftlock.adapters.git.objects import Found, parse_commit, read_objects
 from liftlock.adapters.git.run import CONFIG, FETCH_TIMEOUT_S, Git
+from liftlock.domain.pushes.config_file import PATH as CONFIG_PATH
 from liftlock.domain.pushes.project import Project
-from liftlock.domain.pushes.push import MAX_MESSAGE, Commit
+from liftlock.domain.pushes.push import Commit
 from liftlock.errors import RepositoryError
 
+MAX_KNOWN: Final = 64
+"""Commits that are remembered with their `.taskcluster.yml`."""
+MAX_PACKS: Final = 50
+"""Each fetch adds a pack; more than these are put together."""
 MAX_BUNDLES: Final = 4
 """Bundles that are packed at the same time; more wait."""
 _SOURCE: Final = "refs/source/"
 _KEPT: Final = "refs/pushes/"
-_FORMAT: Final = "%H%x00%an%x00%ae%x00%ce%x00%ct%x00%B"
 
 
 class GitMirrors:
@@ -33,6 +37,7 @@ class GitMirrors:
         self._root = root
         self._packing = asyncio.Semaphore(MAX_BUNDLES)
         self._fetching: dict[str, asyncio.Lock] = {}
+        self._known: dict[tuple[str, str], tuple[Commit, Found]] = {}
 
     async def fetch(self, project: Project) -> dict[str, str]:
         git, folder = await self._opened(project)
@@ -47,55 +52,51 @@ class GitMirrors:
                     "--no-tags",
                     "--no-write-fetch-head",
                     "--no-auto-maintenance",
+                    "--no-show-forced-updates",
                     "--end-of-options",
                     project.fetch_address,
                     f"+refs/heads/*:{_SOURCE}*",
                 ],
                 timeout_s=FETCH_TIMEOUT_S,
             )
+            await self._put_packs_together(git, folder)
             _, output = await git.run(folder, ["for-each-ref", "--format=%(objectname) %(refname)", _SOURCE])
         pairs = (line.split(" ", 1) for line in output.decode("utf-8", "replace").splitlines())
         return {name.removeprefix(_SOURCE): revision for revision, name in pairs}
 
     async def commit(self, project: Project, revision: str) -> Commit:
-        git, folder = await self._opened(project)
-        arguments = ["show", "--no-patch", "--no-mailmap", "--no-show-signature", "--encoding=UTF-8"]
-        _, output = await git.run(
-            folder, [*arguments, f"--format={_FORMAT}", f"{_checked(revision)}^{{commit}}"]
-        )
-        fields = output.decode("utf-8", "replace").split("\0", 5)
-        if len(fields) != 6:
+        """Return the commit; its `.taskcluster.yml` is read with the same run of git, since it is asked for next."""
+        known = self._known.get((project.name, _checked(revision)))
+        if known is not None:
+            return known[0]
+        commit, config = await self._contents(project, [revision, f"{revision}:{CONFIG_PATH}"])
+        if commit.kind != "commit":
             raise RepositoryError(f"{project.name}: {revision} is no commit that git can show")
-        name, author, author_email, committer_email, seconds, message = fields
-        return Commit(
-            revision=name,
-            author_name=author[:255],
-            author_email=author_email[:255],
-            committer_email=committer_email[:255],
-            message=message.strip("\n")[:MAX_MESSAGE],
-            committed=_instant(seconds),
-        )
+        parsed = parse_commit(revision, commit.content)
+        self._known[project.name, revision] = (parsed, config)
+        while len(self._known) > MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        return parsed
 
     async def file(self, project: Project, revision: str, path: str, *, max_bytes: int) -> bytes | None:
-        git, folder = await self._opened(project)
-        query = f"{_checked(revision)}:{path}\n".encode()
-        _, answer = await git.run(
-            folder,
-            ["cat-file", "--batch-check=%(objecttype) %(objectsize) %(objectname)"],
-            standard_input=query,
-        )
-        found = answer.decode("utf-8", "replace").strip()
-        if found.endswith(" missing"):
+        known = self._known.get((project.name, _checked(revision)))
+        if known is not None and path == CONFIG_PATH:
+            found = known[1]
+        else:
+            [found] = await self._contents(project, [f"{revision}:{path}"])
+        if found.kind == "missing":
             return None
-        kind, size, name = found.split(" ")
-        if kind != "blob":
-            raise RepositoryError(f"{project.name}: {path} at {revision} is a {kind}, not a file")
-        if int(size) > max_bytes:
+        if found.kind != "blob":
+            raise RepositoryError(f"{project.name}: {path} at {revision} is a {found.kind}, not a file")
+        if found.size > max_bytes:
             raise RepositoryError(
-                f"{project.name}: {path} at {revision} has {size} bytes, expected at most {max_bytes}"
+                f"{project.name}: {path} at {revision} has {found.size} bytes, expected at most {max_bytes}"
             )
-        _, content = await git.run(folder, ["cat-file", "blob", name])
-        return content
+        return found.content
+
+    async def _contents(self, project: Project, names: list[str]) -> list[Found]:
+        git, folder = await self._opened(project)
+        return await read_objects(git, folder, names)
 
     async def is_ancestor(self, project: Project, old: str, new: str) -> bool:
         git, folder = await self._opened(project)
@@ -128,6 +129,16 @@ class GitMirrors:
             async for chunk in packing.chunks():
                 yield chunk
             await packing.finish()
+
+    async def _put_packs_together(self, git: Git, folder: Path) -> None:
+        """Put packs together once there are many; nothing is dropped, reachable or not."""
+        packs = await asyncio.to_thread(lambda: len(list((folder / "objects" / "pack").glob("*.pack"))))
+        if packs > MAX_PACKS:
+            await git.run(
+                folder,
+                ["repack", "--quiet", "-d", "--geometric=2", "--no-write-bitmap-index"],
+                timeout_s=FETCH_TIMEOUT_S,
+            )
 
     async def forget(self, project: Project) -> None:
         folder = self._folder(project)
@@ -194,10 +205,3 @@ def _checked(revision: str) -> str:
     if len(revision) not in (40, 64) or revision.strip("0123456789abcdef"):
         raise RepositoryError(f"{revision[:80]!r} is no revision: expected 40 or 64 hexadecimal digits")
     return revision
-
-
-def _instant(seconds: str) -> datetime:
-    try:
-        return datetime.fromtimestamp(int(seconds), UTC)
-    except (ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(0, UTC)

@@ -118,9 +118,12 @@ class Git:
 
     @asynccontextmanager
     async def open(
-        self, folder: Path, arguments: Sequence[str], *, standard_input: bytes = b"", timeout_s: float
+        self, folder: Path, arguments: Sequence[str], *, standard_input: bytes | None = b"", timeout_s: float
     ) -> AsyncIterator[Running]:
-        """Yield the running command; it and its children are dead when the block is left."""
+        """Yield the running command; it and its children are dead when the block is left.
+
+        With `standard_input` None its input stays open for `Running.ask`.
+        """
         try:
             process = await asyncio.create_subprocess_exec(
                 GIT,
@@ -154,8 +157,10 @@ class Git:
             await asyncio.gather(said, feeding, return_exceptions=True)
 
 
-async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
+async def _feed(process: asyncio.subprocess.Process, data: bytes | None) -> None:
     assert process.stdin is not None
+    if data is None:
+        return
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         process.stdin.write(data)
         await process.stdin.drain()
@@ -176,6 +181,33 @@ class Running:
         assert self._process.stdout is not None
         while chunk := await self._process.stdout.read(_CHUNK):
             yield chunk
+
+    async def ask(self, question: bytes) -> None:
+        """Write to the command's input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(question)
+        await self._process.stdin.drain()
+
+    async def line(self) -> str:
+        """Return the next line of output, without its end.
+
+        Raises:
+            RepositoryError: the output ended, or the line is unreasonably long.
+        """
+        assert self._process.stdout is not None
+        try:
+            line = await self._process.stdout.readuntil(b"\n")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            raise RepositoryError(f"{self._what}: expected a line of output") from error
+        return line[:-1].decode("utf-8", "replace")
+
+    async def exactly(self, size: int) -> bytes:
+        """Return the next `size` bytes of output; raises RepositoryError if there are fewer."""
+        assert self._process.stdout is not None
+        try:
+            return await self._process.stdout.readexactly(size)
+        except asyncio.IncompleteReadError as error:
+            raise RepositoryError(f"{self._what}: the output ended early") from error
 
     async def read_errors(self) -> None:
         """Keep the last of what git says on its error output, and read on, so that it never waits for us."""

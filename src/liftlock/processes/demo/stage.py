@@ -62,9 +62,9 @@ class Stage:
         return Person.of(name, profile, self.folder / "homes" / name, self.say)
 
     def quote(self, text: str) -> None:
-        """Show the beginning of what liftlock said, up to the details that follow an empty line or a rule."""
-        head = text.strip().partition("\n---")[0].partition("\n\n")[0]
-        for line in head.splitlines()[:QUOTED_LINES]:
+        """Show the beginning of what liftlock said, up to the rule before its details of the request."""
+        lines = [line for line in text.partition("\n---")[0].splitlines() if line.strip()]
+        for line in lines[:QUOTED_LINES]:
             self.say(f"  | {line}")
 
     def task(self, label: str) -> Task:
