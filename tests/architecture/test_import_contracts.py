@@ -65,6 +65,20 @@ PLANTED = [
     ("pure", "domain/tasks/planted_clock.py", "import time", "liftlock.domain.tasks.planted_clock"),
     ("pure", "domain/tasks/planted_net.py", "from socket import socket", "liftlock.domain.tasks.planted_net"),
     ("pure", "values/planted_os.py", "import os.path", "liftlock.values.planted_os"),
+    ("worker-process", "processes/worker.py", "import liftlock.adapters.sql", "liftlock.processes.worker"),
+    ("control-plane-process", "processes/wiring.py", "import liftlock.worker", "liftlock.processes.wiring"),
+    (
+        "supervisor-process",
+        "processes/supervisor.py",
+        "import liftlock.services",
+        "liftlock.processes.supervisor",
+    ),
+    (
+        "pushers-hook",
+        "cli/post_receive_stub.py",
+        "import liftlock.values.ids",
+        "liftlock.cli.post_receive_stub",
+    ),
     (
         "domain-nouns",
         "domain/scopes/planted_tasks.py",
