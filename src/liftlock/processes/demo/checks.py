@@ -5,6 +5,7 @@ from __future__ import annotations
 from liftlock.processes.demo.report import Check
 
 CHECKS: dict[str, Check] = {
+    "isolation": Check("B6", "this machine allows the isolation that tasks need"),
     "up": Check("E1", "one command starts the control plane and its workers"),
     "push": Check("A1", "a git push is recorded as liftlock observed it, and starts a decision task"),
     "scopes": Check("A1", "the decision task has the scopes of its branch's role and no others"),
@@ -14,17 +15,22 @@ CHECKS: dict[str, Check] = {
     "sandbox": Check(
         "B6", "a task reaches no network, and sees no credentials, home folders or liftlock's files"
     ),
+    "malformed": Check(
+        "E6", "a payload that makes no sense ends the task, and its log says what was expected where"
+    ),
     "direct": Check(
         "A9", "a developer who creates the privileged task directly is refused, and told what is missing"
     ),
     "secret": Check("A9", "a developer can't read the release key"),
     "explain": Check("A14", "the developer can ask why"),
     "generic": Check("A8", "the same developer runs the generic action retrigger, and its task really runs"),
+    "unconfirmed": Check("A7", "the command line shows what would run, and runs nothing unconfirmed"),
     "add": Check("A12", "add-tasks runs a task that the push left out"),
     "backfill": Check("A12", "backfill runs that task on the earlier push, at its revision"),
     "in-task": Check("A13", "the action's own task refuses what it was not made for"),
     "wrong-hook": Check("A13", "a restricted action does not run by the generic hook"),
     "forged": Check("A6", "a payload that names another revision than the recorded push is refused"),
+    "in-tree": Check("A6", "a hook that the push's decision task may not offer does not fire"),
     "denied": Check("A5", "release-promotion is refused to the developer"),
     "schema": Check("A5", "trigger schema refuses by API, token and CLI alike"),
     "consent": Check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from liftlock.processes.demo.graph import Watch
 from liftlock.processes.demo.people import Person
 from liftlock.processes.demo.report import DifferenceError, Report
 from liftlock.processes.demo.repository import Repository
-from liftlock.processes.demo.server import Server
+from liftlock.processes.demo.server import COMMAND, Server
 from liftlock.processes.demo.stage import Stage
 
 CHECKOUT = Path(__file__).resolve().parents[4]
@@ -69,7 +70,7 @@ def demo(keep: bool, state_dir: Path | None, listen: str, wheelhouse: Path) -> i
     with _interruptible(), _folder(state_dir, keep) as folder:
         server = _server(folder, listen, wheelhouse, keep)
         try:
-            stage = _start(server, folder, report)
+            stage = _start(server, folder, report) if _is_possible(report) else None
             if stage is not None:
                 _play(stage)
             _close(server, stage, report)
@@ -88,6 +89,17 @@ def _server(folder: Path, listen: str, wheelhouse: Path, keep: bool) -> Server:
     policy = folder / "policy.toml"
     policy.write_text(POLICY, encoding="utf-8")
     return Server(folder / "state", listen, policy, wheelhouse.absolute(), folder / "liftlock.log", keep)
+
+
+def _is_possible(report: Report) -> bool:
+    """Whether tasks can be run on this machine; `liftlock doctor` says what is missing."""
+    with report.check("isolation"):
+        told = subprocess.run([*COMMAND, "doctor"], capture_output=True, text=True, check=False)
+        missing = [line for line in told.stdout.splitlines() if not line.startswith("ok ")]
+        if told.returncode:
+            raise DifferenceError("\n".join([*missing, told.stderr]))
+        _say("liftlock doctor\n" + "\n".join(f"  {line}" for line in missing if line))
+    return report.differences["isolation"] == ()
 
 
 def _start(server: Server, folder: Path, report: Report) -> Stage | None:

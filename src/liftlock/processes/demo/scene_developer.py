@@ -10,7 +10,15 @@ from typing import Any
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.cli.exit_codes import Exit
-from liftlock.processes.demo.grants import GENERIC, HOOK_GROUP, RELEASE_SECRET, REPOSITORY_ROLE, SCHEDULER
+from liftlock.processes.demo.grants import (
+    BRANCH,
+    GENERIC,
+    HOOK_GROUP,
+    RELEASE_SECRET,
+    REPOSITORY_ROLE,
+    ROLES,
+    SCHEDULER,
+)
 from liftlock.processes.demo.graph import Task
 from liftlock.processes.demo.people import Ended, Person, refused
 from liftlock.processes.demo.report import DifferenceError, expect, expect_equal
@@ -33,6 +41,8 @@ def play(stage: Stage, developer: Person) -> None:
     with stage.report.check("explain"):
         _explain(stage, developer)
     stage.say("\nWhat Robin may do is trigger generic actions; their tasks have scopes that Robin lacks.")
+    with stage.report.check("unconfirmed"):
+        _do_not_confirm(stage, developer)
     with stage.report.check("generic"):
         _retrigger(stage, developer)
     with stage.report.check("add"):
@@ -48,6 +58,8 @@ def play(stage: Stage, developer: Person) -> None:
         _promote_by_the_generic_hook(stage, developer)
     with stage.report.check("forged"):
         _forge(stage, developer)
+    with stage.report.check("in-tree"):
+        _withdraw(stage, developer)
     with stage.report.check("denied"):
         _promote(stage, developer)
 
@@ -128,6 +140,19 @@ def created_by(stage: Stage, action: Task, group: str) -> list[Task]:
         if one.definition.get("extra", {}).get("parent") == action.task_id
     ]
     return list(stage.watch.until_resolved(group, [one.task_id for one in mine]).values())
+
+
+def _do_not_confirm(stage: Stage, developer: Person) -> None:
+    """Without a terminal and without `--yes` there is nobody to agree, and nothing runs."""
+    before = {one.task_id for one in stage.watch.tasks(stage.latest.group)}
+    where = [stage.latest.group, "retrigger", "--task-id", stage.task(FIRST_TEST).task_id]
+    ended = developer.liftlock("action", "run", *where)
+    expect_equal("the exit status", ended.status, int(Exit.USAGE))
+    role = f"assume:{REPOSITORY_ROLE}:action:generic"
+    for shown in ("the task that would be created", "ACTION_CALLBACK", role, "nothing was run"):
+        expect(shown in ended.stderr, f"it does not show {shown!r}: {ended.text[:2000]}")
+    after = {one.task_id for one in stage.watch.tasks(stage.latest.group)}
+    expect_equal("new tasks", after - before, set())
 
 
 def _retrigger(stage: Stage, developer: Person) -> None:
@@ -218,6 +243,32 @@ def _forge(stage: Stage, developer: Person) -> None:
     stage.quote(error.message)
     expect(400 <= error.status < 500, f"expected a refusal, found HTTP {error.status}")
     expect("revision" in error.message, f"the refusal does not name the revision: {error.message}")
+
+
+def _withdraw(stage: Stage, developer: Person) -> None:
+    """The operator takes the scope to offer hooks from the branch's role, and gives it back afterwards."""
+    role = f"{REPOSITORY_ROLE}:branch:{BRANCH}"
+    description, scopes = ROLES[role]
+    less = [scope for scope in scopes if not scope.startswith("in-tree:")]
+    stage.root.api.post("auth", "roles", role, payload={"description": description, "scopes": less})
+    try:
+        action = stage.action("retrigger", stage.latest)
+        payload = hook_payload(
+            action, group=stage.latest.group, task_id=stage.task(FIRST_TEST).task_id, given={}
+        )
+        error = refused(
+            "firing it all the same",
+            lambda: developer.api.post(
+                "hooks", "hooks", HOOK_GROUP, action["hookId"], "trigger", payload=payload
+            ),
+        )
+    finally:
+        stage.root.api.post(
+            "auth", "roles", role, payload={"description": description, "scopes": list(scopes)}
+        )
+    stage.quote(error.message)
+    expect_equal("the error", (error.status, error.answered_code), (403, "InsufficientScopes"))
+    expect("in-tree:hook-action:" in error.message, f"the refusal names no missing scope: {error.message}")
 
 
 def _promote(stage: Stage, developer: Person) -> None:

@@ -11,16 +11,15 @@ from urllib.parse import urlsplit
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.processes.demo import probe_in_sandbox
+from liftlock.processes.demo.graph import Task
 from liftlock.processes.demo.report import DifferenceError, expect, expect_equal
 from liftlock.processes.demo.stage import Stage
 from liftlock.processes.state_directory import ENV_FILE
 from liftlock.values.instants import format_instant
 
-LABEL = "probe"
-
 
 def play(stage: Stage) -> None:
-    """Create the probe and judge what it reports."""
+    """Create the probe and judge what it reports; then a task whose payload makes no sense."""
     with stage.report.check("sandbox"):
         stage.say("\nWhat can a task reach? The operator creates a task that tries to get out.")
         wanted = _wanted(stage)
@@ -35,6 +34,21 @@ def play(stage: Stage) -> None:
         expect_equal("what it reached", result["reached"], [])
         expect(result["uid"] != 0, "it runs as uid 0")
         expect(set(result["interfaces"]) <= {"lo"}, f"it has the network interfaces {result['interfaces']}")
+
+    with stage.report.check("malformed"):
+        _malformed(stage)
+
+
+def _malformed(stage: Stage) -> None:
+    payload = {"command": ["true"], "maxRunTime": 60, "artefacts": []}
+    task_id, task = _resolved(stage, "malformed", payload)
+    expect_equal("its state", task.state, "exception")
+    [run] = stage.root.api.get("queue", "task", task_id, "status")["status"]["runs"]
+    expect_equal("why it was resolved", run["reasonResolved"], "malformed-payload")
+    log = stage.log(task_id)
+    stage.quote("\n".join(line for line in log.splitlines() if "payload" in line))
+    for said in ("payload.artefacts", "expected"):
+        expect(said in log, f"its log does not say {said!r}: {log}")
 
 
 def _wanted(stage: Stage) -> dict[str, Any]:
@@ -67,9 +81,7 @@ def _check_from_outside(stage: Stage, wanted: dict[str, Any]) -> None:
 
 
 def _run(stage: Stage, wanted: dict[str, Any]) -> dict[str, Any]:
-    task_id = SystemEntropy().slugid()
-    stage.root.api.put("queue", "task", task_id, payload=_definition(wanted))
-    [task] = stage.watch.until_resolved(task_id, [task_id]).values()
+    task_id, task = _resolved(stage, "probe", _probe(wanted))
     stage.completed(task)
     for line in stage.log(task_id).splitlines():
         if line.strip().startswith('{"reached"'):
@@ -78,30 +90,35 @@ def _run(stage: Stage, wanted: dict[str, Any]) -> dict[str, Any]:
     raise DifferenceError(f"the log of the probe ({task_id}) has no report")
 
 
-def _definition(wanted: dict[str, Any]) -> dict[str, Any]:
-    now = SystemClock().now()
-    return {
+def _resolved(stage: Stage, name: str, payload: dict[str, Any]) -> tuple[str, Task]:
+    """Create a task of the operator's with the payload; return its id and the task, resolved."""
+    now, task_id = SystemClock().now(), SystemEntropy().slugid()
+    definition = {
         "taskQueueId": "local/unprivileged",
         "created": format_instant(now),
         "deadline": format_instant(now + timedelta(minutes=10)),
         "expires": format_instant(now + timedelta(days=1)),
         "retries": 0,
         "metadata": {
-            "name": LABEL,
-            "description": "Tries to reach what no task may reach",
+            "name": name,
+            "description": "A test task of the operator's",
             "owner": "operator@example.com",
             "source": "https://example.com/liftlock/demo",
         },
-        "payload": {
-            "command": [["python3", "/inputs/probe.py", "/inputs/wanted.json"]],
-            "maxRunTime": 120,
-            "inputs": [
-                {
-                    "name": "probe",
-                    "raw": {"content": Path(probe_in_sandbox.__file__).read_text(encoding="utf-8")},
-                    "mount": "/inputs/probe.py",
-                },
-                {"name": "wanted", "raw": {"content": json.dumps(wanted)}, "mount": "/inputs/wanted.json"},
-            ],
-        },
+        "payload": payload,
+    }
+    stage.root.api.put("queue", "task", task_id, payload=definition)
+    [task] = stage.watch.until_resolved(task_id, [task_id]).values()
+    return task_id, task
+
+
+def _probe(wanted: dict[str, Any]) -> dict[str, Any]:
+    program = Path(probe_in_sandbox.__file__).read_text(encoding="utf-8")
+    return {
+        "command": [["python3", "/inputs/probe.py", "/inputs/wanted.json"]],
+        "maxRunTime": 120,
+        "inputs": [
+            {"name": "probe", "raw": {"content": program}, "mount": "/inputs/probe.py"},
+            {"name": "wanted", "raw": {"content": json.dumps(wanted)}, "mount": "/inputs/wanted.json"},
+        ],
     }
