@@ -46,7 +46,9 @@ class Connection:
             while (event := self._next_or_refuse()) is h11.NEED_DATA:
                 await self._receive(deadline - asyncio.get_running_loop().time())
         if isinstance(event, h11.Request):
-            return event
+            if event.http_version in (b"1.0", b"1.1"):
+                return event
+            event = b"unknown version of HTTP"
         if isinstance(event, bytes):
             await self.refuse(400, "malformed request")
             raise ClosedError
