@@ -74,6 +74,15 @@ async def test_the_guard_of_a_managed_hook_is_asked_on_every_way(world: HooksWor
     assert "no recorded push" in kept.error
 
 
+async def test_what_a_refused_payload_holds_is_kept_nowhere(world: HooksWorld) -> None:
+    await world.create()
+    with pytest.raises(InputValidationError, match="HUNTER2"):  # whoever sent it is told
+        await world.trigger({"word": "HUNTER2"})
+    [kept] = await world.fires()
+    assert "payload.word: violates properties/word/pattern" in kept.error
+    assert "HUNTER2" not in kept.error
+
+
 async def test_the_schedule_brings_no_payload_and_asks_the_guard(world: HooksWorld) -> None:
     world.guard.answer = Refused("payload", "an action has a payload")
     hook = await world.create_managed(schedule=["* * * * * *"], task={**TASK, "extra": {"$eval": "payload"}})
@@ -106,10 +115,9 @@ def test_a_hooks_task_is_rendered_in_one_place_only() -> None:
     users = {
         str(path.relative_to(SOURCE))
         for path in SOURCE.rglob("*.py")
-        if any(
-            isinstance(node, ast.Name) and node.id == "render_task"
-            for node in ast.walk(ast.parse(path.read_text()))
-        )
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "liftlock.domain.hooks.firing"
+        if "render_task" in {alias.name for alias in node.names}
     }
     assert users == {"services/fire_hook.py"}
     assert _calls("prepare") >= {"services/fire_hook.py", "services/simulate_hook.py"}

@@ -152,3 +152,10 @@ async def test_putting_an_equal_hook_changes_nothing(engine: Engine) -> None:
     again = record(managed=True, next_task_id="other", modified=LATER)
     await store.commit(Envelope(NOW, records=(PutHook(again),)))
     assert await store.hook(GROUP, HOOK) == record(managed=True)
+
+
+async def test_a_hook_that_becomes_managed_gets_a_token_that_nobody_knows(engine: Engine) -> None:
+    store = SqlHookStore(engine)
+    await store.create(record(sealed_token="known to who made it"), ENVELOPE)
+    await store.commit(Envelope(NOW, records=(PutHook(record(managed=True, sealed_token="fresh")),)))
+    assert await store.hook(GROUP, HOOK) == record(managed=True, sealed_token="fresh")

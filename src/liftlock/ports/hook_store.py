@@ -85,7 +85,8 @@ class ScheduleAdvance(msgspec.Struct, frozen=True):
 class PutHook(msgspec.Struct, frozen=True):
     """For an envelope's records: the hook exists and is as `hook` says, whether it was there before or not.
 
-    A trigger token that exists stays. Meant for managed hooks, which come with the push that needs them.
+    The trigger token of a managed hook stays; one of a hook that somebody else made is replaced, for they may know it.
+    Meant for managed hooks, which come with the push that needs them.
     """
 
     hook: HookRecord

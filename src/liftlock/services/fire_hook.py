@@ -213,7 +213,8 @@ class FireHook:
         except (StaleSnapshotError, ReplayedRequestError, StorageError):
             raise  # nothing was decided: the caller repeats it, or the store is gone
         except LiftlockError as error:
-            await self._hooks.commit(caller.envelope(now, records=records("error", error.message)))
+            told = error.details.pop("without_values", error.message)
+            await self._hooks.commit(caller.envelope(now, records=records("error", told)))
             raise
         return Fired(task_id, status)
 

@@ -109,10 +109,12 @@ def advance_schedule(step: ScheduleAdvance) -> Script[None]:
 
 @record_script(PutHook)
 def put_hook(put: PutHook) -> Script[None]:
-    """Insert the hook or make it as given; a token that exists stays."""
+    """Insert the hook or make it as given; the token stays, unless somebody else made the hook and may know it."""
     yield Sql(
         f"{INSERT_HOOK} ON CONFLICT (hook_group_id, hook_id) DO UPDATE SET document = excluded.document,"
         " version = excluded.version, managed = excluded.managed, next_task_id = excluded.next_task_id,"
+        " sealed_token = CASE WHEN hook.managed = excluded.managed THEN hook.sealed_token"
+        " ELSE excluded.sealed_token END,"
         " next_fire = excluded.next_fire, modified = excluded.modified WHERE hook.version <> excluded.version"
         " OR hook.managed <> excluded.managed",
         hook_values(put.hook),

@@ -19,6 +19,7 @@ MAX_CHECKS: Final = 10_000_000
 """Subschemas times parts of the payload: what one validation may take, about half a second."""
 _MAX_ERRORS: Final = 5
 _SHOWN: Final = 160
+_MISFIT: Final = "the payload does not fit the hook's triggerSchema:"
 
 
 class TriggerSchema:
@@ -35,6 +36,7 @@ class TriggerSchema:
 
         Raises:
             InputValidationError: it does not; the message lists at most 5 places with what was found and expected.
+                Its detail `without_values` says the same without what the payload holds, for records.
         """
         parts = count_parts(payload)
         if parts is None:
@@ -43,7 +45,7 @@ class TriggerSchema:
             raise InputValidationError("the payload is too large for the hook's triggerSchema: send less")
         if self._validator.is_valid(payload):
             return
-        lines = []
+        lines, places = [], []
         for number, error in enumerate(self._validator.iter_errors(payload)):
             if number == _MAX_ERRORS:
                 lines.append("… and more")
@@ -52,7 +54,9 @@ class TriggerSchema:
                 f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path
             )
             lines.append(f"payload{place[:_SHOWN]}: {_short(error.message)}")
-        raise InputValidationError("the payload does not fit the hook's triggerSchema:\n" + "\n".join(lines))
+            rule = "/".join(map(str, error.schema_path))
+            places.append(f"payload{place[:_SHOWN]}: violates {rule[:_SHOWN]}")
+        raise InputValidationError("\n".join([_MISFIT, *lines]), without_values="\n".join([_MISFIT, *places]))
 
 
 def compile_trigger_schema(schema: Any) -> TriggerSchema:

@@ -18,6 +18,7 @@ from liftlock.errors import TemplateRefusedError
 MAX_TEMPLATE_NODES = 50_000
 MAX_TEMPLATE_CHARS = 2 << 20
 MAX_TEMPLATE_DEPTH = MAX_VALUE_DEPTH
+_MAX_PATH = 400
 
 OPERATORS = {**CONSTRUCTS, **LOOPS, **MERGES}
 RESERVED_KEY = re.compile(r"\$[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -64,11 +65,13 @@ class TemplateCompiler:
                 path, f"a template may have {MAX_TEMPLATE_NODES} parts and {MAX_TEMPLATE_CHARS} characters"
             )
         if self._depth > MAX_TEMPLATE_DEPTH:
-            raise refuse(path[:200] + "…", f"a template may be nested {MAX_TEMPLATE_DEPTH} deep")
+            raise refuse(path, f"a template may be nested {MAX_TEMPLATE_DEPTH} deep")
 
     def _part(self, template: Any, path: str) -> tuple[Closure, int]:
         """Return the closure of `template` and the characters to charge for it whenever it is rendered."""
         kind = type(template)
+        if len(path) > _MAX_PATH:  # every closure keeps its path: long keys must not add up
+            path = f"{path[: _MAX_PATH // 4]}…{path[-_MAX_PATH // 2 :]}"
         self._count(path, len(template) if kind is str else 0)
         if kind is str:
             if "${" in template:
@@ -106,7 +109,7 @@ class TemplateCompiler:
         computed: list[tuple[str, Closure, Closure | None]] = []
         chars = 0
         for key, item in template.items():
-            here = f"{path}.{key}" if _PLAIN_KEY.match(key) else f"{path}[{key[:80]!r}]"
+            here = f"{path}.{key[:80]}" if _PLAIN_KEY.match(key) else f"{path}[{key[:80]!r}]"
             name, rendered_key = self._key(key, here)
             closure, cost = self._part(item, here)
             chars += cost + len(name)
@@ -122,7 +125,7 @@ class TemplateCompiler:
         if key.startswith("$$"):
             return key[1:], None
         if RESERVED_KEY.match(key):
-            raise refuse(path, f"{key!r} is no operator; a literal key is written ${key}")
+            raise refuse(path, f"{key[:80]!r} is no operator; a literal key is written ${key[:80]}")
         return key, self._interpolation(key, path) if "${" in key else None
 
     def _interpolation(self, text: str, path: str) -> Closure:

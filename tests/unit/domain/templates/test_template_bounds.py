@@ -121,3 +121,13 @@ def test_rendering_leaves_template_and_context_as_they_were() -> None:
     constant = compile_template({"list": [1, {"a": "b"}]})
     constant.render({}, now=NOW)["list"].append(2)
     assert constant.render({}, now=NOW) == {"list": [1, {"a": "b"}]}
+
+
+def test_a_message_is_short_however_long_the_keys_are() -> None:
+    template: Any = {"$eval": "nothing"}
+    for letter in "abcdefghijklmnopqrst":
+        template = {letter * 10_000: {letter + " " + "x" * 10_000: template}}
+    with pytest.raises(TemplateRefusedError) as refused:
+        _render(template, chars=1_000_000)
+    assert refused.value.message.endswith(".$eval: no variable is called nothing")
+    assert len(refused.value.message) < 700
