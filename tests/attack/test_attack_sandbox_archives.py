@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from liftlock.ports.sandbox import MIB, Rejected, UnpackRequest, UnpackResult
+from liftlock.ports.sandbox import MIB, DiskLimits, Rejected, UnpackRequest, UnpackResult
 from sandboxes import KINDS, SMALL_DISK, Machine, machine
 
 pytestmark = [pytest.mark.process, pytest.mark.asyncio(loop_scope="module")]
@@ -44,8 +44,10 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 
     return info
 
 
-async def unpack(here: Machine, *archives: bytes, **further: object) -> UnpackResult:
-    await here.scratch(0)
+async def unpack(
+    here: Machine, *archives: bytes, disk: DiskLimits = SMALL_DISK, **further: object
+) -> UnpackResult:
+    await here.scratch(0, disk)
     paths = tuple(here.put(f"archive-{number}", content) for number, content in enumerate(archives))
     request = UnpackRequest(paths, here.scratches[0], **{"path": "src", **further})  # type: ignore[arg-type]
     result = await here.sandbox.unpack(request)
@@ -285,5 +287,5 @@ def _run(*command: str) -> None:
 @pytest.mark.soak
 async def test_soak_a_million_empty_files_stop_at_the_cap(here: Machine) -> None:
     archive = gzip.compress(tar(*(entry(str(number)) for number in range(1_000_000))))
-    result = await unpack(here, archive, max_entries=200_000)
+    result = await unpack(here, archive, disk=DiskLimits(1 << 30, 500_000), max_entries=200_000)
     assert result.problem == "archive 1: more than 200000 entries"

@@ -327,9 +327,10 @@ async def test_attack_killing_everything_ends_only_the_own_sandbox(here: Machine
 
 
 async def test_attack_a_sandbox_never_runs_as_root(here: Machine) -> None:
-    running = await here.sandbox.start(here.spec("sleep", "1000"))
+    forever = f"1000.{os.getpid()}"
+    running = await here.sandbox.start(here.spec("sleep", forever))
     owners: set[str] = set()
-    for pid in living("sleep\x001000"):
+    for pid in living(f"sleep\x00{forever}"):
         status = _text(f"/proc/{pid}/status")
         owners |= {line for line in status.splitlines() if line.startswith(("Uid:", "Gid:"))}
     await running.kill("enough")

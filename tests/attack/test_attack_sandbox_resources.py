@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import msgspec
@@ -38,7 +39,7 @@ FORK_BOMB = (
     "        if os.fork() == 0: time.sleep(1000)\n"
     "        made += 1\n"
     "    except OSError: pass\n"
-    "print(made < 70, flush=True); time.sleep(1000)"
+    f"print(made < 70, flush=True); time.sleep(1000)  # bomb of {os.getpid()}"
 )
 
 
@@ -70,17 +71,22 @@ async def test_attack_a_fork_bomb_is_bounded_while_the_sibling_works_on(here: Ma
     _, status = await run_to_end(running, 30)
     assert status.killed == "enough"
     assert status.out_of_pids == (here.kind == "root")
-    assert living("range(2000)") == []
+    assert living(f"# bomb of {os.getpid()}") == []
 
 
 async def test_attack_a_bomb_that_forks_faster_than_it_dies_is_ended(here: Machine) -> None:
     bomb = "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass"
-    running = await here.sandbox.start(here.spec("python3", "-c", bomb + " # relentless"))
+    running = await here.sandbox.start(here.spec("python3", "-c", bomb + f" # relentless {os.getpid()}"))
     await asyncio.sleep(0.3)
     await running.kill("enough")
     _, status = await run_to_end(running, 30)
     assert status.killed == "enough"
-    assert living("# relentless") == []
+    assert living(f"# relentless {os.getpid()}") == []
+
+
+async def test_attack_processes_are_bounded_by_a_resource_limit_as_well(here: Machine) -> None:
+    """Where no cgroup counts them this is all there is; it counts this sandbox alone, not all of the user's."""
+    assert await here.shell("ulimit -u; ulimit -u 1000 2>/dev/null || echo fixed") == "66\nfixed\n"
 
 
 async def test_attack_a_memory_bomb_ends_itself_while_the_sibling_works_on(here: Machine) -> None:
@@ -166,14 +172,14 @@ async def test_attack_a_daemon_dies_with_its_task(here: Machine) -> None:
         "if os.fork() == 0:\n"
         "    os.setsid()\n"
         "    if os.fork() == 0:\n"
-        "        time.sleep(1000)  # daemon marker\n"
+        f"        time.sleep(1000)  # daemon of {os.getpid()}\n"
         "    os._exit(0)\n"
         "print('forked')"
     )
     output, status = await here.run("python3", "-c", code)
     assert status.ok
     assert output == "forked\n"
-    assert living("# daemon marker") == []
+    assert living(f"# daemon of {os.getpid()}") == []
 
 
 async def test_attack_a_full_log_pipe_does_not_hold_up_the_end(here: Machine) -> None:
@@ -208,7 +214,7 @@ def _start_worker(channel: int, marker: str) -> subprocess.Popen[bytes]:
 
 
 def _cgroups(pattern: str) -> list[str]:
-    return [str(path) for path in Path("/sys/fs/cgroup").rglob(pattern) if path.is_dir()]
+    return [path for path, _, _ in os.walk("/sys/fs/cgroup") if fnmatch(path, f"*/{pattern}")]
 
 
 @pytest.mark.parametrize("killed", ["worker", "launcher", "both"])

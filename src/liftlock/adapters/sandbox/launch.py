@@ -20,7 +20,7 @@ import msgspec
 
 from liftlock.adapters.sandbox.bubblewrap import Plan, arguments
 from liftlock.adapters.sandbox.cgroups import Cgroup
-from liftlock.adapters.sandbox.netns import listen_inside
+from liftlock.adapters.sandbox.netns import settle
 from liftlock.adapters.sandbox.seccomp import filter_program
 from liftlock.adapters.sandbox.syscalls import set_dumpable, set_parent_death_signal
 from liftlock.adapters.sandbox.users import User
@@ -29,6 +29,7 @@ from liftlock.ports.sandbox import Limits, Listener
 
 SET_UP_WITHIN_S = 15.0
 _FIRST_INHERITED = 10  # numbers below are the standard streams and room for bubblewrap's own
+_OWN_PROCESSES = 2  # bubblewrap's own, inside and outside
 _OOM_SCORE = "600"  # tasks go first when the whole machine is out of memory
 
 
@@ -150,11 +151,8 @@ def _set_up(what: Launch, pid: int, watch: int, status: int, block: int) -> Laun
     init_watch = os.pidfd_open(init)
     launched = Launched(pid, watch, init, init_watch, status, started=False)
     try:
-        # Only now: inside the sandbox's own user namespace the number is counted for this sandbox alone.
-        count = what.limits.pids + 2
-        with contextlib.suppress(OSError):
-            resource.prlimit(init, resource.RLIMIT_NPROC, (count, count))
-        launched.sockets = listen_inside(init, what.listeners)
+        processes = what.limits.pids + _OWN_PROCESSES
+        launched.sockets = settle(init, what.user, processes=processes, listeners=what.listeners)
         launched.started = _release(block, watch, deadline)
     except BaseException:
         launched.kill()

@@ -27,10 +27,8 @@ from liftlock.adapters.sandbox.users import User
 from liftlock.adapters.sandbox.view import TREES, View, open_view
 from liftlock.errors import IsolationUnavailableError, LiftlockError, SandboxFailedError
 
-# chown, dac_override, dac_read_search, fowner, kill, setgid, setuid, net_bind_service (low ports inside sandboxes),
-# sys_ptrace (to open a sandbox's namespace), sys_admin (mounts, namespaces), sys_resource (limits of a process of
-# another user).
-_KEPT = (0, 1, 2, 3, 5, 6, 7, 10, 19, 21, 24)
+# chown, dac_override, dac_read_search, fowner, kill, setgid, setuid; sys_admin to mount scratches.
+_KEPT = (0, 1, 2, 3, 5, 6, 7, 21)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ Input: `/run/liftlock/plan.json`. Output: one line of JSON with entries, bytes a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -107,10 +108,10 @@ def unpack(archive: str, target: str, strip: int, caps: Caps, what: str) -> None
             raise RefusedError(f"{what}: {error}") from error
         finally:
             reader.stdout.close()
-            if writer.poll() is None and not writer.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
                 writer.stdin.close()
-            writer.wait()
-            reader.kill() if writer.returncode else None
+            if writer.wait() != 0:
+                reader.kill()
             reader.wait()
         # The writer's words first: if it fails, the reader only saw its pipe break.
         for process, errors in ((writer, write_errors), (reader, read_errors)):
