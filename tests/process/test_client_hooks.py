@@ -128,7 +128,7 @@ def test_fires_are_listed_and_paged(alice: taskcluster.Hooks, root: taskcluster.
     assert [fire["result"] for fire in fires] == ["error", "success", "success", "success"]
     assert [fire["taskId"] for fire in fires[1:]] == tasks[::-1]
     assert {fire["actor"] for fire in fires} == {"people/alice"}
-    assert "wrong" in fires[0]["error"]
+    assert "violates additionalProperties" in fires[0]["error"]
     assert check("hook-status", root.getHookStatus(GROUP, HOOK))["lastFire"]["result"] == "error"
 
 
