@@ -1,0 +1,1 @@
+"""Beside the repositories: hooks that ask, and a process without a network that decides."""
