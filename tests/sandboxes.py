@@ -85,7 +85,7 @@ class Machine:
 
 
 def identity_of(directory: Path) -> str:
-    return f"test-{directory.name}"[:60].replace("_", "-")
+    return f"{directory.parent.name}-{directory.name}".removeprefix("liftlock-sandbox-").replace("_", "-")
 
 
 def start_launcher(
