@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from liftlock.domain.tasks.claims import LEASE, LONG_POLL, MAX_TASKS
-from liftlock.domain.tasks.lifecycle import Reclaim
+from liftlock.domain.tasks.lifecycle import Reclaim, Report
 from liftlock.domain.tasks.statuses import Task, status_of
-from liftlock.errors import InputInvalidError, NotFoundError
+from liftlock.errors import ConflictError, InputInvalidError, NotFoundError
 from liftlock.ports.clock import Clock
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.task_store import Claimed, TaskStore
@@ -17,6 +18,7 @@ from liftlock.services.authorize import Caller
 from liftlock.services.run_credentials import RunCredentials
 from liftlock.values.instants import format_instant, from_ms, to_ms
 
+CLAIMED_PAGE = 200
 LOOK_EVERY_S = 5.0
 """Seconds after which a waiting claim looks at the store although nothing woke it."""
 
@@ -91,6 +93,47 @@ class ClaimWork:
         task = await self._store.transition(task_id, Reclaim(run_id, to_ms(now + LEASE)), envelope)
         [stored] = await self._store.stored([task_id])
         return self._claim(task, stored.document, now)
+
+    async def give_back(
+        self,
+        caller: Caller,
+        queue_id: str,
+        worker_group: str,
+        worker_id: str,
+        keep: Collection[tuple[str, int]],
+        now: datetime,
+    ) -> list[tuple[str, int]]:
+        """Return the runs (taskId, runId) that this worker held, except those to `keep`; they end as worker-shutdown.
+
+        So a run whose claim was answered to a worker that died before it heard of it is retried at once. Only the
+        worker itself knows what it holds, and only its own runs are touched.
+
+        Raises:
+            RefusedError: the caller may not claim from this queue, or not as this worker.
+        """
+        caller.require([f"queue:claim-work:{queue_id}", f"queue:worker-id:{worker_group}/{worker_id}"])
+        given: list[tuple[str, int]] = []
+        after = 0
+        while page := await self._store.claimed(queue_id, after, CLAIMED_PAGE):
+            for entry in page:
+                run = entry.task.progress.runs[-1]
+                key = (entry.task.task_id, run.run_id)
+                if (run.worker_group, run.worker_id) == (worker_group, worker_id) and key not in keep:
+                    who = caller.follow_up() if given else caller
+                    if await self._end(who, key, now):
+                        given.append(key)
+            after = page[-1].number
+        return given
+
+    async def _end(self, caller: Caller, key: tuple[str, int], now: datetime) -> bool:
+        """Resolve the run as worker-shutdown; False if something else ended it first."""
+        try:
+            await self._store.transition(
+                key[0], Report(key[1], "exception", "worker-shutdown"), caller.envelope(now)
+            )
+        except (ConflictError, NotFoundError):
+            return False
+        return True
 
     def _answer(self, claimed: Claimed, now: datetime) -> dict[str, Any]:
         return {**self._claim(claimed.task, claimed.document, now), "task": claimed.document}

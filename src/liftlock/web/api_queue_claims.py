@@ -56,6 +56,18 @@ class _Claims:
     async def reclaim_task(self, request: ApiRequest) -> object:
         return await self._work.reclaim(request.caller, task_id_of(request), run_id_of(request), request.now)
 
+    async def give_back_work(self, request: ApiRequest) -> object:
+        payload = request.payload
+        given = await self._work.give_back(
+            request.caller,
+            parse_queue_id(request.params["taskQueueId"]),
+            payload["workerGroup"],
+            payload["workerId"],
+            {(one["taskId"], one["runId"]) for one in payload.get("keep", [])},
+            request.now,
+        )
+        return {"runs": [{"taskId": task_id, "runId": run_id} for task_id, run_id in given]}
+
 
 async def _until_gone(request: ApiRequest) -> None:
     """End when the caller closes the connection: the body was read, so nothing else can come."""
@@ -70,6 +82,12 @@ def routes(work: ClaimWork) -> list[Route]:
         Route(
             service="queue", method="POST", path="/claim-work/<taskQueueId*>", name="claimWork",
             handler=claims.claim_work, title="Claim Work", input="queue/claim-work-request",
+            scopes={"AllOf": ["queue:claim-work:<taskQueueId>", "queue:worker-id:<workerGroup>/<workerId>"]},
+        ),
+        Route(
+            service="queue", method="POST", path="/give-back-work/<taskQueueId*>", name="giveBackWork",
+            handler=claims.give_back_work, title="Give back what a worker claimed and does not work on",
+            input="queue/give-back-work-request",
             scopes={"AllOf": ["queue:claim-work:<taskQueueId>", "queue:worker-id:<workerGroup>/<workerId>"]},
         ),
         Route(
