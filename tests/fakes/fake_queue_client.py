@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,6 +40,7 @@ class FakeQueueClient:
         self.failures: dict[str, list[LiftlockError]] = {}
         self.reports: list[tuple[RunKey, str]] = []
         self.reported = asyncio.Event()
+        self.kept: list[set[RunKey]] = []
         self.reclaims: list[RunKey] = []
         self.next_lease: Callable[[], Lease] = lease
         self.artifacts: dict[tuple[RunKey, str], bytes] = {}
@@ -70,6 +71,13 @@ class FakeQueueClient:
     ) -> tuple[Claim, ...]:
         self._fail("claim_work")
         return (await self.waiting.get(),)
+
+    async def give_back(
+        self, queue_id: str, worker_group: str, worker_id: str, keep: Collection[RunKey]
+    ) -> tuple[RunKey, ...]:
+        self.kept.append(set(keep))
+        self._fail("give_back")
+        return ()
 
     async def reclaim(self, run: RunKey, credentials: Credentials) -> Lease:
         self.reclaims.append(run)

@@ -8,7 +8,7 @@ Source: docs/reference/queue.md
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -111,6 +111,15 @@ class QueueClient(Protocol):
         self, queue_id: str, worker_group: str, worker_id: str, count: int
     ) -> tuple[Claim, ...]:
         """Return up to `count` runs, waiting about 20 s if there is no work."""
+        ...
+
+    async def give_back(
+        self, queue_id: str, worker_group: str, worker_id: str, keep: Collection[RunKey]
+    ) -> tuple[RunKey, ...]:
+        """End all runs that this worker holds but `keep` as worker-shutdown; return them.
+
+        NotFoundError: this control plane has no such route.
+        """
         ...
 
     async def reclaim(self, run: RunKey, credentials: Credentials) -> Lease:

@@ -1,4 +1,4 @@
-"""The claim loop: one long poll for each free slot, nothing else while there is no work."""
+"""The worker: takes runs into its slots until it is asked to end, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import structlog
 
 from liftlock.errors import ConflictError, LiftlockError
 from liftlock.ports.queue_client import Claim, QueueUnavailableError
+from liftlock.worker.claiming import Claiming
 from liftlock.worker.journal import Entry
 from liftlock.worker.parts import Parts
 from liftlock.worker.run import TaskRun
 
-RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
-REFUSED_S = 30.0
-"""Pause after the control plane refused the worker itself: somebody has to change something."""
-LEAST_POLL_S = 0.5
-"""An empty answer that came sooner is no long poll: then it is waited before the next one."""
-HAND_BACK_TRIES = 60
+RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+HAND_BACK_TRIES = 300
 _log = structlog.get_logger(__name__)
 
 
@@ -27,6 +24,7 @@ class Worker:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._claiming = Claiming(parts.queue, parts.identity)
         self._runs: set[TaskRun] = set()
         self._broken = asyncio.Event()
 
@@ -35,19 +33,21 @@ class Worker:
 
         Runs that are left over from a predecessor are given back first. After `stop` runs may go on for `grace_s`.
         """
-        handing_back = asyncio.create_task(self.hand_back_leftovers())
-        slots = [asyncio.create_task(self._serve_slot(slot, stop)) for slot in self._parts.sandbox.slots]
         ends = [asyncio.create_task(event.wait()) for event in (stop, self._broken)]
+        before = asyncio.create_task(self.hand_back_leftovers())
+        await asyncio.wait({before, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        before.cancel()
+        slots = [asyncio.create_task(self._serve_slot(slot, stop)) for slot in self._parts.sandbox.slots]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
-        for task in (*ends, handing_back):
+        for task in ends:
             task.cancel()
-        if self._runs:
-            _, pending = await asyncio.wait(slots, timeout=0 if self._broken.is_set() else grace_s)
-            if pending:
-                for run in self._runs:
-                    run.shut_down()
-        await asyncio.gather(handing_back, *ends, *slots, return_exceptions=True)
+        if self._runs and not self._broken.is_set():
+            await asyncio.wait(slots, timeout=grace_s)
+        for run in self._runs:
+            run.shut_down()
+        await asyncio.gather(before, *ends, *slots, return_exceptions=True)
+        await self._claiming.close()
         return not self._broken.is_set()
 
     async def hand_back_leftovers(self) -> None:
@@ -76,56 +76,28 @@ class Worker:
         return False
 
     async def _serve_slot(self, slot: int, stop: asyncio.Event) -> None:
-        stopping = asyncio.create_task(stop.wait())
-        failures = 0
+        stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stop.is_set():
-                polling = asyncio.create_task(self._poll())
-                await asyncio.wait({polling, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if not polling.done():
-                    polling.cancel()
-                    await asyncio.gather(polling, return_exceptions=True)
+                getting = asyncio.ensure_future(self._claiming.next())
+                await asyncio.wait({getting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not getting.done():
+                    getting.cancel()
+                    await asyncio.gather(getting, return_exceptions=True)
                     return
-                claim, pause = polling.result()
-                if claim is not None:
-                    failures = 0
-                    await self._run(claim, slot)
-                    continue
-                failures = failures + 1 if pause else 0
-                if pause:
-                    seconds = max(pause, RETRY_S[min(failures, len(RETRY_S)) - 1])
-                    await asyncio.wait({stopping}, timeout=seconds)
+                await self._run(getting.result(), slot)
         finally:
             stopping.cancel()
-
-    async def _poll(self) -> tuple[Claim | None, float]:
-        """Return a claim, or None and how long to wait at least before the next poll."""
-        identity = self._parts.identity
-        began = asyncio.get_running_loop().time()
-        try:
-            claims = await self._parts.queue.claim_work(
-                identity.queue_id, identity.worker_group, identity.worker_id, 1
-            )
-        except QueueUnavailableError as error:
-            _log.warning("no work can be claimed", error=error.message)
-            return None, RETRY_S[0]
-        except LiftlockError as error:
-            _log.error("the control plane refuses this worker", code=error.code, error=error.message)
-            return None, REFUSED_S
-        if claims:
-            return claims[0], 0.0
-        return None, 0.0 if asyncio.get_running_loop().time() - began >= LEAST_POLL_S else LEAST_POLL_S
 
     async def _run(self, claim: Claim, slot: int) -> None:
         try:
             run = TaskRun(self._parts, claim, slot, self._broken)
-        except (LiftlockError, KeyError, OSError) as error:
-            _log.error("a claim can't be taken up", run=str(claim.run), error=repr(error))
-            return
-        self._runs.add(run)
-        try:
-            await run()
+            self._runs.add(run)
+            try:
+                await run()
+            finally:
+                self._runs.discard(run)
         except Exception:  # noqa: BLE001 -- a process loop: one run's failure is logged and must not end the others
             _log.exception("a run failed", run=str(claim.run))
         finally:
-            self._runs.discard(run)
+            self._claiming.release(claim.run)

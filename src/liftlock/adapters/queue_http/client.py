@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -62,6 +62,16 @@ class HttpQueueClient:
             Claim(RunKey(one["status"]["taskId"], one["runId"]), self._lease(one, headers), one["task"])
             for one in answer["tasks"]
         )
+
+    async def give_back(
+        self, queue_id: str, worker_group: str, worker_id: str, keep: Collection[RunKey]
+    ) -> tuple[RunKey, ...]:
+        """End what this worker holds and does not keep; see the port."""
+        kept = [{"taskId": run.task_id, "runId": run.run_id} for run in keep]
+        said = {"workerGroup": worker_group, "workerId": worker_id, "keep": kept}
+        url = self._http.url("queue", "give-back-work", queue_id)
+        answer, _ = await self._http.call(self._worker, "POST", url, said)
+        return tuple(RunKey(one["taskId"], one["runId"]) for one in answer["runs"])
 
     async def reclaim(self, run: RunKey, credentials: Credentials) -> Lease:
         """Return the renewed lease; see the port."""
