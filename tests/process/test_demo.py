@@ -105,6 +105,18 @@ def test_the_demo_fails_where_tasks_cannot_have_their_packages(folder: Path, tmp
     assert processes_of(folder) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide a program in a mount namespace")
+def test_without_bubblewrap_the_demo_says_so_and_starts_nothing(folder: Path, tmp_path: Path) -> None:
+    hide = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /usr/bin/bwrap && exec "$@"', "sh")
+    done = run_demo(tmp_path, "--state-dir", str(folder), before=hide)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    at = lines.index("FAIL B6 this machine allows the isolation that tasks need")
+    assert "bubblewrap" in lines[at + 1]
+    assert "ok" not in {word for word, _, _ in table(done)}
+    assert not (folder / "state").exists()
+
+
 def test_ctrl_c_ends_everything_that_the_demo_started(folder: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
         [*LIFTLOCK, "demo", "--state-dir", str(folder)],

@@ -11,7 +11,7 @@ from liftlock.cli.client import Api
 from liftlock.cli.failures import AnsweredError
 from liftlock.processes.demo.report import DifferenceError
 
-WAIT_LIMIT_S = 180.0
+WAIT_LIMIT_S = 120.0
 PAUSE_S = 0.2
 RESOLVED = frozenset({"completed", "failed", "exception"})
 

@@ -48,6 +48,11 @@ class Report:
         else:
             self.differences.setdefault(key, ())
 
+    def demand(self, key: str) -> None:
+        """Raise DifferenceError unless the check `key` was made and is ok: what follows would make no sense."""
+        if self.differences.get(key) != ():
+            raise DifferenceError(f"{self.checks[key].expected}: this failed, and what follows needs it")
+
     @property
     def passed(self) -> bool:
         """Whether every declared check was made and none differed."""

@@ -18,7 +18,11 @@ NEWS = "\nNautical miles are exact, too: `widget '1 nmi' --to m` prints `1852 m`
 
 
 def play(stage: Stage, developer: Person) -> None:
-    """Push twice, so that there is an earlier push to backfill; watch both graphs run."""
+    """Push twice, so that there is an earlier push to backfill; watch both graphs run.
+
+    Raises:
+        DifferenceError: a push did not become a group of completed tasks, which all that follows needs.
+    """
     stage.say("\nRobin pushes the example project, and then a change to it.")
     with stage.report.check("push"):
         first = _push(stage, "Convert units exactly")
@@ -26,11 +30,11 @@ def play(stage: Stage, developer: Person) -> None:
         readme.write_text(readme.read_text(encoding="utf-8") + NEWS, encoding="utf-8")
         second = _push(stage, "Mention nautical miles")
         expect_equal("the numbers in the push log", (first.number, second.number), (1, 2))
-    if not stage.pushes:
-        return
+    stage.report.demand("push")
     with stage.report.check("graph"):
         for push in stage.pushes:
             _run(stage, push)
+    stage.report.demand("graph")
     with stage.report.check("scopes"):
         for push in stage.pushes:
             _check_scopes(stage, push)

@@ -70,6 +70,19 @@ def test_a_check_stays_failed_when_it_is_made_again() -> None:
     assert report.table()[0] == "FAIL A5 one thing"
 
 
+def test_what_follows_can_demand_that_a_check_was_made_and_is_ok() -> None:
+    report = Report(TWO)
+    with pytest.raises(DifferenceError, match="one thing: this failed, and what follows needs it"):
+        report.demand("first")
+    with report.check("first"):
+        pass
+    report.demand("first")
+    with report.check("second"):
+        raise DifferenceError("no")
+    with pytest.raises(DifferenceError, match="another thing"):
+        report.demand("second")
+
+
 def test_an_undeclared_check_is_a_defect() -> None:
     with pytest.raises(AssertionError, match="third: no such check"), Report(TWO).check("third"):
         pass
