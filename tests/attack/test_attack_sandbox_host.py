@@ -342,6 +342,23 @@ async def test_attack_a_sandbox_never_runs_as_root(here: Machine) -> None:
     assert not any("0" in line.split()[1:] for line in owners)
 
 
+async def test_attack_a_launcher_that_is_taken_over_has_few_rights_and_no_network(here: Machine) -> None:
+    status = _text(f"/proc/{here.launcher.process.pid}/status")
+    facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert facts["NoNewPrivs"] == "1"
+    if here.kind == "root":
+        kept = 0b10_0000_0000_0000_1110_1111  # chown, dac_*, fowner, kill, setgid, setuid, sys_admin
+        assert int(facts["CapEff"], 16) & ~kept == 0
+        assert int(facts["CapBnd"], 16) & ~kept == 0
+        assert [
+            line.split(":")[0].strip()
+            for line in _text(f"/proc/{here.launcher.process.pid}/net/dev").splitlines()[2:]
+        ] == ["lo"]
+        assert "liftlock" not in _text("/proc/self/mounts"), "what it mounts is not seen outside"
+    else:
+        assert int(facts["CapEff"], 16) == 0
+
+
 async def test_attack_the_controlling_cgroup_can_not_be_seen_or_changed(here: Machine) -> None:
     assert (
         await here.shell("cut -d: -f3 /proc/self/cgroup | sort -u; ls /sys 2>/dev/null | wc -l") == "/\n0\n"

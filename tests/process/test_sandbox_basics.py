@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -349,3 +350,39 @@ async def test_an_image_replaces_the_hosts_system(here: Machine) -> None:
 
 def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+async def test_a_strict_umask_of_whoever_starts_it_changes_nothing() -> None:
+    before = os.umask(0o077)
+    try:
+        for kind in KINDS:
+            async with machine(kind) as made:
+                made.put("blob", b"x")
+                output = await made.shell(
+                    "cat /inputs/blob; touch y; stat -c %a y",
+                    binds=(Bind(str(made.store / "blob"), "/inputs/blob"),),
+                )
+                assert output == "x644\n"
+    finally:
+        os.umask(before)
+
+
+def test_as_root_a_closed_directory_is_reached_by_other_users_and_only_from_here(tmp_path: Path) -> None:
+    directory = tmp_path / "closed" / "state"
+    directory.mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    directory.chmod(0o711)
+    (directory / "file").write_text("found")
+    code = (
+        "import os, sys\n"
+        "from liftlock.adapters.sandbox.view import reachable_path\n"
+        "path = reachable_path(sys.argv[1])\n"
+        "if os.geteuid() == 0: os.setgid(61234); os.setuid(61234)\n"
+        "print(path, open(path + '/file').read())"
+    )
+    said = [_output(sys.executable, "-c", code, str(directory)) for _ in range(2)]
+    path, content = said[0].split()
+    assert content == "found"
+    assert said[0] == said[1]
+    assert (path != str(directory)) == (os.geteuid() == 0)
+    assert not Path(path, "file").exists() or os.geteuid() != 0

@@ -21,7 +21,7 @@ from liftlock.adapters.sandbox.isolation import isolation_level
 from liftlock.adapters.sandbox.launcher import Launcher
 from liftlock.adapters.sandbox.leftovers import hold, reap, remove_scratches
 from liftlock.adapters.sandbox.settings import LauncherSettings
-from liftlock.adapters.sandbox.syscalls import keep_capabilities, set_dumpable
+from liftlock.adapters.sandbox.syscalls import keep_capabilities, set_dumpable, set_no_new_privileges
 from liftlock.adapters.sandbox.trial import check_seccomp, find_bubblewrap, try_sandbox
 from liftlock.adapters.sandbox.users import User
 from liftlock.adapters.sandbox.view import TREES, View, open_view
@@ -35,6 +35,7 @@ def main() -> None:
     """Serve the worker on the other end of descriptor `argv[1]`, by the settings in `argv[2]`."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
+    os.umask(0o022)  # what is made here is for slots to pass through
     settings = msgspec.json.decode(sys.argv[2], type=LauncherSettings)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when its worker does
@@ -53,6 +54,7 @@ def main() -> None:
 
 def _prepare(channel: socket.socket, settings: LauncherSettings) -> tuple[Launcher, p.Hello]:
     set_dumpable(dumpable=False)
+    set_no_new_privileges()
     _check_users(settings)
     program = find_bubblewrap()
     check_seccomp()

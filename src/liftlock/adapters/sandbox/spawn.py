@@ -83,10 +83,12 @@ def _prepare_directories(settings: LauncherSettings) -> None:
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
         raise SandboxFailedError(f"{settings.scratch_dir} is not a directory of uid {os.geteuid()}")
     os.chmod(settings.scratch_dir, scratch_mode)
-    os.makedirs(f"{settings.store_dir}/trees", mode=0o755, exist_ok=True)
-    if root:
-        for path in (settings.store_dir, f"{settings.store_dir}/trees"):
+    for path in (settings.store_dir, f"{settings.store_dir}/trees"):
+        os.makedirs(path, exist_ok=True)
+        if root:
             os.chown(path, settings.worker.uid, settings.worker.gid, follow_symlinks=False)
+        if not os.path.islink(path):
+            os.chmod(path, 0o755)  # noqa: S103 - slots read what is in it, and are shown only parts
 
 
 def _person(user: User) -> Person:

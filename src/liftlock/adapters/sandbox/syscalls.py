@@ -17,7 +17,7 @@ NS_GET_USERNS = 0xB701  # ioctl(2) on a namespace descriptor: the user namespace
 
 RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH = 1, 2, 4, 8
 _SYS_OPENAT2 = 437  # the same number on every architecture (linux 5.6)
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -65,6 +65,11 @@ def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
 def set_dumpable(*, dumpable: bool) -> None:
     """Let, or don't let, others of this uid look into this process (ptrace, /proc/PID/environ, core dumps)."""
     _check(_libc.prctl(_PR_SET_DUMPABLE, int(dumpable), 0, 0, 0), "prctl(PR_SET_DUMPABLE)")
+
+
+def set_no_new_privileges() -> None:
+    """Have no program that this process or its children execute gain rights by a setuid bit or file capabilities."""
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
 
 def set_parent_death_signal(number: int) -> None:

@@ -92,9 +92,16 @@ def drop_to(user: User) -> None:
     set_dumpable(dumpable=False)
 
 
+def run_directory() -> str:
+    """Return `RUN_DIR`, made where it is absent: root's, all may pass through it and none may list it."""
+    os.makedirs(RUN_DIR, exist_ok=True)
+    os.chmod(RUN_DIR, 0o711)  # noqa: S103 - whatever the umask is
+    return RUN_DIR
+
+
 def _lock(name: str) -> int | None:
     """Return a descriptor that holds `name` on this machine until it is closed everywhere; None: it is held."""
-    os.makedirs(RUN_DIR, mode=0o711, exist_ok=True)
+    run_directory()
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(f"{RUN_DIR}/{name}.lock", flags, 0o600)
     try:

@@ -7,8 +7,10 @@ launcher mounts is seen by, or outlives it for, anybody else.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
+import stat
 from dataclasses import dataclass
 
 from liftlock.adapters.sandbox.beneath import INSIDE
@@ -26,7 +28,7 @@ from liftlock.adapters.sandbox.syscalls import (
     openat2,
     unshare,
 )
-from liftlock.adapters.sandbox.users import RUN_DIR
+from liftlock.adapters.sandbox.users import run_directory
 from liftlock.errors import SandboxFailedError
 
 TREES = "trees"
@@ -71,7 +73,7 @@ def open_view(settings: LauncherSettings) -> View:
     places = {settings.store_dir: settings.store_dir} | {path: path for path in settings.readable}
     scratches, mounts = settings.scratch_dir, f"{settings.scratch_dir}/mounts"
     if private:
-        base = f"{RUN_DIR}/view"
+        base = f"{run_directory()}/view"
         os.makedirs(base, mode=0o711, exist_ok=True)
         mount("liftlock", base, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0711,size=1m")
         places = {path: _bind(path, f"{base}/{number}") for number, path in enumerate(places)}
@@ -82,6 +84,31 @@ def open_view(settings: LauncherSettings) -> View:
         for path, here in places.items()
     )
     return View(scratches, mounts, roots[0], roots, private)
+
+
+def reachable_path(directory: str) -> str:
+    """Return a path by which every user can reach `directory` (made if absent) in this process and its children.
+
+    That is `directory` itself where all its parents can be passed by all. Else, as root, this process (which has one
+    thread yet) enters a mount namespace of its own, in which the directory is also found at another path, the same
+    at every start. Where the kernel does not allow that, `directory`: then others can't reach it.
+    """
+    os.makedirs(directory, exist_ok=True)
+    parents = [directory]
+    while parents[-1] != "/":
+        parents.append(os.path.dirname(parents[-1]))
+    closed = [path for path in parents[1:] if not os.stat(path).st_mode & stat.S_IXOTH]
+    if os.geteuid() != 0 or not closed:
+        return directory
+    path = f"{run_directory()}/state-{hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]}"
+    os.makedirs(path, exist_ok=True)
+    try:
+        unshare(CLONE_NEWNS)
+        mount("none", "/", None, MS_REC | MS_SLAVE)
+        mount(directory, path, None, MS_BIND | MS_REC)
+    except OSError:
+        return directory
+    return path
 
 
 def _leave() -> bool:
