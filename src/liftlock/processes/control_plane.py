@@ -35,6 +35,7 @@ def main() -> None:
     configure_logging("control-plane")
     if told.database is not None:
         _import_postgresql()
+    serving.preload()
     os.umask(0o077)
     drop_to(told.user)
     die_with_parent(parent_pid)
@@ -74,11 +75,13 @@ async def run(told: settings.ControlPlaneSettings) -> None:
     try:
         plane = wiring.build(told, engine, wakeups, SystemClock(), SystemEntropy())
         background = [asyncio.create_task(loops.run(loop, wakeups)) for loop in plane.loops]
-        with socket.socket(fileno=told.listen_fd) as listening:
-            await serving.serve(plane.app, listening, stop)
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        try:
+            with socket.socket(fileno=told.listen_fd) as listening:
+                await serving.serve(plane.app, listening, stop)
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
     finally:
         await engine.close()
 

@@ -13,6 +13,7 @@ import sys
 import msgspec
 
 from liftlock.errors import IsolationUnavailableError
+from liftlock.processes.read_ahead import import_everything, readable_by_all
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -38,10 +39,14 @@ def die_with_parent(parent_pid: int) -> None:
 def drop_to(user: UserIds | None) -> None:
     """Become `user` for good: no supplementary groups, no way back, no new privileges by setuid programs.
 
+    What is still to be imported is imported now if `user` could not read it afterwards.
+
     Raises:
         IsolationUnavailableError: the kernel refused, or root could be regained.
     """
     if user is not None:
+        if not readable_by_all():
+            import_everything()
         try:
             os.setgroups([])
             os.setresgid(user.gid, user.gid, user.gid)

@@ -15,6 +15,15 @@ KEEP_ALIVE_S = 75
 GRACE_S = 2
 
 
+def preload() -> None:
+    """Import what the server would import later, for a process that loses its right to read the installation."""
+    server(_nothing)
+
+
+async def _nothing(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Answer nothing: an application in place of the one that is not built yet."""
+
+
 def server(app: Any) -> uvicorn.Server:
     """Return a server for `app` with the project's limits and without access log."""
     config = uvicorn.Config(

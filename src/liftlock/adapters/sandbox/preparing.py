@@ -40,6 +40,12 @@ _BRANCH = re.compile(
     r"(?!-)(?!.*(?:\.\.|//|@\{|\.lock(?:/|\Z)|/\Z|\.\Z))[A-Za-z0-9._/+@-]{1,200}\Z", re.ASCII
 )
 
+# Read with this module: the worker's own user may have no right to read the installation.
+_PROGRAMS = {
+    name: resources.files("liftlock.adapters.sandbox.inside").joinpath(f"{name}.py").read_bytes()
+    for name in ("checkout", "place", "unpack")
+}
+
 
 class Starter(Protocol):
     """What is needed of the client."""
@@ -135,9 +141,8 @@ class Preparing:
         tree: str | None = None,
     ) -> dict[str, Any]:
         """Run one of the programs of `inside` and return its answer; a failure of any kind is a problem in it."""
-        source = resources.files("liftlock.adapters.sandbox.inside").joinpath(f"{program}.py").read_bytes()
         files = (
-            DataFile("/run/liftlock/program.py", source),
+            DataFile("/run/liftlock/program.py", _PROGRAMS[program]),
             DataFile("/run/liftlock/plan.json", msgspec.json.encode(plan)),
         )
         spec = SandboxSpec(
