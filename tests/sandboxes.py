@@ -145,6 +145,11 @@ def make_directory(kind: str) -> Path:
     return inner
 
 
+def remove_directory(directory: Path) -> None:
+    """Remove what `make_directory` made."""
+    shutil.rmtree(directory.parent if directory.name == "state" else directory)
+
+
 @asynccontextmanager
 async def machine(kind: str, *, slots: int = 2, **further: object) -> AsyncIterator[Machine]:
     """A machine that is closed and removed afterwards."""
@@ -164,7 +169,7 @@ async def machine(kind: str, *, slots: int = 2, **further: object) -> AsyncItera
             entry for entry in os.listdir(settings.scratch_dir) if entry not in ("lock", "pids", "mounts")
         ]
         assert left == [], "a closed launcher leaves no scratch"
-        shutil.rmtree(directory.parent if directory.name == "state" else directory)
+        remove_directory(directory)
 
 
 def living(marker: str) -> list[int]:

@@ -27,6 +27,7 @@ from sandboxes import (
     living,
     machine,
     make_directory,
+    remove_directory,
     start_launcher,
 )
 
@@ -251,6 +252,7 @@ async def test_attack_a_killed_worker_or_launcher_leaves_no_orphan(kind: str, ki
     worker.stdout.close()
     for process in (worker, launcher.process, again.process):
         await asyncio.to_thread(process.wait, 30)
+    remove_directory(directory)
 
 
 @pytest.mark.parametrize("kind", KINDS)
