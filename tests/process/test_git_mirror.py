@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from liftlock.adapters.git.mirror import GitMirrors
+from liftlock.adapters.git.mirror import MAX_BUNDLES, MAX_PACKS, GitMirrors
+from liftlock.adapters.git.objects import MAX_CONTENT
 from liftlock.domain.pushes.project import Project, define_project
 from liftlock.errors import RepositoryError
 
@@ -46,7 +47,7 @@ class Source:
     def push(self, content: str, branch: str = "main", *, force: bool = False) -> str:
         (self.work / ".taskcluster.yml").write_text(content)
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "-m", f"Say {content}\n\nBody")
+        self.git("commit", "--quiet", "--allow-empty", "-m", f"Say {content[:40]}\n\nBody")
         self.git(
             "push", "--quiet", *(["--force"] if force else []), str(self.bare), f"HEAD:refs/heads/{branch}"
         )
@@ -274,3 +275,56 @@ async def test_a_source_that_belongs_to_somebody_else_is_fetched(source: Source,
         for name in (folder, *(os.path.join(folder, each) for each in names + files)):
             os.chown(name, 65534, 65534)
     assert await mirrors.fetch(_project(source)) == {"main": revision}
+
+
+async def test_a_giant_configuration_file_does_not_keep_its_push_from_being_recorded(
+    source: Source, mirrors: GitMirrors
+) -> None:
+    project = _project(source)
+    revision = source.push("x" * (MAX_CONTENT + 1))
+    await mirrors.fetch(project)
+    assert (await mirrors.commit(project, revision)).author_email == "robin@example.org"
+    with pytest.raises(RepositoryError, match="has 524289 bytes, expected at most 262144"):
+        await mirrors.file(project, revision, ".taskcluster.yml", max_bytes=262144)
+
+
+async def test_a_giant_message_is_cut_and_the_configuration_is_still_read(
+    source: Source, mirrors: GitMirrors, tmp_path: Path
+) -> None:
+    project = _project(source)
+    source.push("one")
+    (tmp_path / "message").write_text("m" * (MAX_CONTENT * 2))
+    source.git("commit", "--quiet", "--allow-empty", "-F", str(tmp_path / "message"))
+    source.git("push", "--quiet", str(source.bare), "HEAD:refs/heads/main")
+    revision = source.git("rev-parse", "HEAD")
+    await mirrors.fetch(project)
+    assert len((await mirrors.commit(project, revision)).message) == 16_384
+    assert await mirrors.file(project, revision, ".taskcluster.yml", max_bytes=10) == b"one"
+
+
+async def test_packs_are_put_together_and_nothing_that_was_fetched_is_lost(
+    source: Source, mirrors: GitMirrors, tmp_path: Path
+) -> None:
+    project = _project(source)
+    revisions = []
+    for number in range(MAX_PACKS + 2):
+        revisions.append(source.push(str(number)))
+        await mirrors.fetch(project)
+    packs = list((tmp_path / "mirrors" / "widget.git" / "objects" / "pack").glob("*.pack"))
+    assert len(packs) < MAX_PACKS
+    for number, revision in enumerate(revisions):
+        assert await mirrors.file(project, revision, ".taskcluster.yml", max_bytes=10) == str(number).encode()
+
+
+async def test_a_bundle_that_nobody_reads_to_its_end_leaves_no_process_behind(
+    source: Source, mirrors: GitMirrors
+) -> None:
+    project = _project(source)
+    (source.work / "large").write_bytes(os.urandom(8 * 1024 * 1024))
+    revision = source.push("one")
+    await mirrors.fetch(project)
+    for _ in range(MAX_BUNDLES + 1):
+        chunks = mirrors.bundle(project, {"HEAD": revision})
+        await anext(aiter(chunks))
+        await anext(aiter(chunks))
+        await chunks.aclose()

@@ -6,6 +6,7 @@ what is recorded is what liftlock saw itself.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 import msgspec
@@ -65,9 +66,7 @@ class ObservePush:
 
     async def _describe(self, project: Project, movement: Movement, claim: Claim | None) -> NewPush:
         """Return the movement with what the objects say of it; the decision task's id is chosen here, once."""
-        kept = movement.rewrites and await self._repository.is_ancestor(
-            project, str(movement.old), str(movement.new)
-        )
+        kept, commit = await asyncio.gather(self._was_kept(project, movement), self._head(project, movement))
         new = NewPush(
             movement=movement,
             kind=movement.kind(old_is_ancestor=kept),
@@ -78,13 +77,20 @@ class ObservePush:
             message="",
             task_id=self._entropy.slugid(),
         )
-        if movement.new is None:
+        if commit is None:
             return new
-        commit = await self._repository.commit(project, movement.new)
         owner, standing = owner_of(commit, claim)
         return msgspec.structs.replace(
             new, owner=owner, owner_standing=standing, author=_author(commit), message=commit.message
         )
+
+    async def _was_kept(self, project: Project, movement: Movement) -> bool:
+        if movement.old is None or movement.new is None:
+            return False
+        return await self._repository.is_ancestor(project, movement.old, movement.new)
+
+    async def _head(self, project: Project, movement: Movement) -> Commit | None:
+        return None if movement.new is None else await self._repository.commit(project, movement.new)
 
 
 def _author(commit: Commit) -> str:

@@ -6,6 +6,7 @@ started. So this may be interrupted anywhere and run again, by whoever finds the
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from liftlock.domain.pushes.config_file import MAX_BYTES, PATH, ConfigFile, parse_config
@@ -53,8 +54,10 @@ class StartDecision:
             StorageError: the store failed; the push stays pending.
         """
         try:
-            await self._repository.keep(project, push.id, push.revision)
-            raw = await self._repository.file(project, push.revision, PATH, max_bytes=MAX_BYTES)
+            _, raw = await asyncio.gather(
+                self._repository.keep(project, push.id, push.revision),
+                self._repository.file(project, push.revision, PATH, max_bytes=MAX_BYTES),
+            )
             if raw is None:
                 await self._finish(push, "none", f"there is no {PATH}")
                 return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from liftlock.domain.pushes.project import Project
 from liftlock.domain.pushes.push import Commit
 from liftlock.errors import RepositoryError
 
-MAX_KNOWN: Final = 64
+MAX_KNOWN: Final = 16
 """Commits that are remembered with their `.taskcluster.yml`."""
 MAX_PACKS: Final = 50
 """Each fetch adds a pack; more than these are put together."""
@@ -114,7 +114,7 @@ class GitMirrors:
         status, output = await git.run(folder, arguments, accept=(0, 128, 129))
         return status == 0 and output.strip() == b"yes"
 
-    async def bundle(self, project: Project, heads: dict[str, str]) -> AsyncIterator[bytes]:
+    async def bundle(self, project: Project, heads: dict[str, str]) -> AsyncGenerator[bytes, None]:
         git, folder = await self._opened(project)
         wanted = "".join(f"{_checked(revision)}\n" for revision in dict.fromkeys(heads.values())).encode()
         arguments = ["pack-objects", "--revs", "--stdout", "--delta-base-offset", "--quiet", "--threads=1"]

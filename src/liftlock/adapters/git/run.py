@@ -151,6 +151,7 @@ class Git:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
+                await running.drain()
             await process.wait()
             said.cancel()
             feeding.cancel()
@@ -208,6 +209,11 @@ class Running:
             return await self._process.stdout.readexactly(size)
         except asyncio.IncompleteReadError as error:
             raise RepositoryError(f"{self._what}: the output ended early") from error
+
+    async def drain(self) -> None:
+        """Read the output to its end: until then asyncio does not notice that the process has ended."""
+        async for _ in self.chunks():
+            pass
 
     async def read_errors(self) -> None:
         """Keep the last of what git says on its error output, and read on, so that it never waits for us."""

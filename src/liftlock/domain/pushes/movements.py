@@ -22,11 +22,6 @@ class Movement:
     old: str | None
     new: str | None
 
-    @property
-    def rewrites(self) -> bool:
-        """Whether it takes history to tell if the old head was kept: both heads exist."""
-        return self.old is not None and self.new is not None
-
     def kind(self, *, old_is_ancestor: bool) -> PushKind:
         """Return what happened to the branch, given whether the old head is an ancestor of the new one."""
         if self.old is None:

@@ -22,7 +22,6 @@ def test_new_moved_and_deleted_branches_are_told_apart() -> None:
     found = movements(PROJECT, {"gone": A, "moved": A, "same": A}, {"moved": B, "new": B, "same": A})
     assert found == (Movement("gone", A, None), Movement("moved", A, B), Movement("new", None, B))
     assert [each.kind(old_is_ancestor=True) for each in found] == ["deleted", "advanced", "created"]
-    assert [each.rewrites for each in found] == [False, True, False]
 
 
 def test_a_head_that_is_no_ancestor_of_the_new_one_was_forced() -> None:

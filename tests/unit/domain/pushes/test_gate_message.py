@@ -1,0 +1,98 @@
+"""The message grammar: vectors, properties, and hostile input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liftlock.domain.pushes.bug_references import MAX_REFERENCES, references
+from liftlock.domain.pushes.message import SILENT, direction_of, read
+
+VECTORS = json.loads((Path(__file__).parents[3] / "vectors" / "gate_messages.json").read_text())
+BUGS = st.integers(1, 10**8 - 1)
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=[case["message"][:40] for case in VECTORS])
+def test_a_message_is_read_as_the_vectors_say(case: dict[str, object]) -> None:
+    found = read(str(case["message"]).encode())
+    assert list(found.subject) == case["subject"]
+    assert list(found.body) == case["body"]
+    if found is not SILENT:
+        assert [value.decode() for value in found.approved_by] == case["approved_by"]
+        assert found.direction == case["direction"]
+
+
+@given(BUGS, st.binary(max_size=50))
+def test_a_bug_at_the_beginning_is_found_whatever_bytes_follow_on_the_next_line(
+    bug: int, rest: bytes
+) -> None:
+    assert read(b"Bug %d - x\n" % bug + rest).subject == (bug,)
+
+
+@given(st.lists(BUGS, min_size=1, max_size=10, unique=True))
+def test_a_list_keeps_its_order(bugs: list[int]) -> None:
+    assert references(b"bugs " + b", ".join(b"%d" % bug for bug in bugs)) == tuple(bugs)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_read_and_the_same_bug_is_named_once(message: bytes) -> None:
+    found = read(message)
+    named = found.subject + found.body
+    assert len(set(named)) == len(named)
+    assert all(0 < bug < 10**8 for bug in named)
+
+
+@given(BUGS, st.sampled_from([b"a", b"Z", b"9", b"_"]))
+def test_a_word_that_only_ends_in_bug_names_none(bug: int, before: bytes) -> None:
+    assert references(before + b"bug %d" % bug) == ()
+
+
+@given(st.integers(0, 12))
+def test_every_revert_turns_the_direction(times: int) -> None:
+    subject = b'Revert "' * times + b"Bug 1 - x" + b'"' * times
+    assert direction_of(subject) == ("backout" if times % 2 else "forward")
+
+
+@given(st.text(max_size=40))
+def test_an_approval_needs_a_name_after_the_sign(text: str) -> None:
+    found = read(f"Bug 1 - {text} a= x".encode()).approved_by
+    assert b"x" not in found or "a=" in text
+
+
+def test_text_that_is_not_utf8_is_read() -> None:
+    assert read(b"Bug 77 - na\xefve \xff\xfe a=dv\xe9").subject == (77,)
+    assert read(b"Bug 77 - na\xefve a=dv\xe9").approved_by == (b"dv\xe9",)
+
+
+def test_closing_on_purpose_is_one_word_in_capitals() -> None:
+    assert read(b"Bug 1 - x CLOSEDBUG").closed_on_purpose
+    assert not read(b"Bug 1 - x closedbug").closed_on_purpose
+    assert not read(b"Bug 1 - x UNCLOSEDBUGS").closed_on_purpose
+
+
+def test_only_so_many_bugs_are_read_of_one_message() -> None:
+    message = b"bugs " + b", ".join(b"%d" % bug for bug in range(1, 1000))
+    assert len(references(message)) == MAX_REFERENCES
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"bug ",
+        b"bug 1, ",
+        b"b=",
+        b"show_bug.cgi?a=",
+        b"bug #",
+        b"fix for ",
+        b"a=a",
+        b"revert ",
+        b"bugs 1 and ",
+    ],
+)
+def test_long_repetitions_take_linear_time(piece: bytes) -> None:
+    """A million bytes that almost match: quadratic matching would need hours."""
+    read(piece * (1_000_000 // len(piece)))
