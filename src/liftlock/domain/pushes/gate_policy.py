@@ -158,7 +158,6 @@ def parse_policy(text: str, *, what: str = "policy") -> GatePolicy:
             adapter=tuple(_as(table, Adapter, f"{what}: adapter") for table in file.adapter),
             operators=file.operators,
             feed_users=file.feed_users,
-            feed_users=file.feed_users,
             default=_as(file.defaults, RepositoryPolicy, f"{what}: defaults"),
             repositories={
                 name: _as(_over(file.defaults, table), RepositoryPolicy, f"{what}: repository.{name}")

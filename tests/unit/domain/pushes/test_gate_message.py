@@ -46,7 +46,7 @@ def test_any_bytes_are_read_and_the_same_bug_is_named_once(message: bytes) -> No
     assert all(0 < bug < 10**8 for bug in named)
 
 
-@given(BUGS, st.sampled_from([b"a", b"Z", b"9", b"_"]))
+@given(BUGS, st.sampled_from([b"a", b"z", b"9", b"_"]))
 def test_a_word_that_only_ends_in_bug_names_none(bug: int, before: bytes) -> None:
     assert references(before + b"bug %d" % bug) == ()
 
