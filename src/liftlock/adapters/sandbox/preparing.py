@@ -93,6 +93,7 @@ class Preparing:
             "strip": request.strip,
             "max_bytes": request.max_bytes,
             "max_entries": request.max_entries,
+            "shared": request.tree is not None,
         }
         limits = _limits(request.max_bytes)
         answer = await self._inside(

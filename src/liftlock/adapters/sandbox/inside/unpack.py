@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,8 @@ def main() -> None:
         target, made = make_target(plan["path"])
         for number, archive in enumerate(plan["archives"]):
             unpack(archive, target, plan["strip"], caps, f"archive {number + 1}")
+        if plan["shared"]:
+            share(target)
     except RefusedError as error:
         problem = str(error)
     except OSError as error:
@@ -80,6 +83,17 @@ def make_target(path: str) -> tuple[str, str | None]:
             os.mkdir(target, 0o755)
             made = made or target
     return target, made
+
+
+def share(target: str) -> None:
+    """Let everybody read what was unpacked: a tree is shown to the users of all slots, whatever modes its archive had."""
+    for folder, _, files in os.walk(target):
+        os.chmod(folder, 0o755)  # noqa: S103 - shown read-only to the users of all slots
+        for name in files:
+            path = f"{folder}/{name}"
+            mode = os.lstat(path).st_mode
+            if stat.S_ISREG(mode):
+                os.chmod(path, 0o555 if mode & 0o100 else 0o444)
 
 
 def unpack(archive: str, target: str, strip: int, caps: Caps, what: str) -> None:
