@@ -14,7 +14,7 @@ import msgspec
 from liftlock.domain.actions.hook_definition import action_hook
 from liftlock.domain.actions.naming import ActionHookName, short_of
 from liftlock.domain.actions.policy import Policy, bare_name
-from liftlock.domain.hooks.definition import define_hook
+from liftlock.domain.hooks.definition import HookDefinition, define_hook
 from liftlock.domain.pushes.config_file import ConfigFile
 from liftlock.domain.pushes.push import Push
 from liftlock.errors import LiftlockError, NotFoundError, RefusedError, RequestArgumentsError, StorageError
@@ -27,6 +27,8 @@ from liftlock.values.instants import format_instant
 
 ACTOR: Final = "liftlock/hooks"
 BY_POLICY: Final = "policy"
+MAX_REMEMBERED: Final = 1_000
+"""Versions of hooks that are remembered."""
 
 
 class AdmitHooks:
@@ -36,6 +38,7 @@ class AdmitHooks:
         self._store = store
         self._hooks = hooks
         self._policy = policy
+        self._versions: dict[tuple[ActionHookName, str], str] = {}
 
     async def bring(self, push: Push, file: ConfigFile, now: datetime) -> tuple[str, ...]:
         """Make every hook that policy wants for this content; return what an operator should look at."""
@@ -127,17 +130,36 @@ class AdmitHooks:
 
     async def _make(self, name: ActionHookName, push: Push, file: ConfigFile, now: datetime) -> Admission:
         """Store the hook together with what is known of its admission, unless both are there as they should be."""
-        schema = self._policy.input_schema(push.trust_domain, name.permission)
-        wire = action_hook(name, file.action_template, file.digest, input_schema=schema)
-        definition = define_hook(name.group_id, name.hook_id, wire)
         by_policy = self._policy.self_admits(name.trust_domain, name.level, name.permission)
         known = await self._store.admission(name.trust_domain, name.level, name.permission, file.digest)
-        if (
-            known is not None
-            and known.hook_digest == definition.version
-            and (known.state == "admitted" or not by_policy)
-        ):
+        settled = known is not None and (known.state == "admitted" or not by_policy)
+        if settled and known is not None and known.hook_digest == self._versions.get((name, file.digest)):
             return known
+        definition = self._define(name, file)
+        if settled and known is not None and known.hook_digest == definition.version:
+            return known
+        return await self._put(name, push, file, definition, now, by_policy=by_policy)
+
+    def _define(self, name: ActionHookName, file: ConfigFile) -> HookDefinition:
+        """Return the hook's definition; its version is remembered, since most pushes bring the same content again."""
+        schema = self._policy.input_schema(name.trust_domain, name.permission)
+        wire = action_hook(name, file.action_template, file.digest, input_schema=schema)
+        definition = define_hook(name.group_id, name.hook_id, wire)
+        self._versions[name, file.digest] = definition.version
+        while len(self._versions) > MAX_REMEMBERED:
+            del self._versions[next(iter(self._versions))]
+        return definition
+
+    async def _put(
+        self,
+        name: ActionHookName,
+        push: Push,
+        file: ConfigFile,
+        definition: HookDefinition,
+        now: datetime,
+        *,
+        by_policy: bool,
+    ) -> Admission:
         details = {"digest": file.digest, "push": f"{push.project}/{push.id}", "selfAdmitted": by_policy}
         audit = AuditRecord(ACTOR, "pushes.bringHook", f"hook/{definition.name}", "changed", details)
         admission = Admission(
