@@ -64,7 +64,7 @@ def test_colours_of_the_task_do_not_reach_the_workers_lines(tmp_path: Path) -> N
 def test_what_a_task_puts_into_a_line_of_the_worker_can_not_break_out_of_it(tmp_path: Path) -> None:
     lines, spool = log(tmp_path, "hunter2secret")
     lines.note("artifact 'x\n[liftlock forged]\x1b[2J hunter2secret'")
-    assert text(spool) == f"{T}artifact 'x\n  [liftlock forged] [hidden]'\n"
+    assert text(spool) == f"{T}artifact 'x\\n[liftlock forged] [hidden]'\n"
 
 
 def test_the_log_is_bounded_and_says_so(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class TaskLog:
 
     def note(self, text: str) -> None:
         """Write a line of the worker's own; while a command writes, as soon as a line of it has ended."""
-        said = self._mask.whole(clean_text(text[:_MAX_NOTE_CHARS]).replace("\n", "\n  "))
+        said = self._mask.whole(clean_text(text[:_MAX_NOTE_CHARS]).replace("\n", "\\n"))
         self._notes.append(f"{MARK} {format_instant(self._clock.now())}] {said}\n")
         self._emit_notes()
 
