@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,12 +69,25 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def test_every_claim_of_the_demo_is_observed(folder: Path, tmp_path: Path) -> None:
-    done = run_demo(tmp_path, "--state-dir", str(folder))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert table(done) == [("ok", check.requirement, check.expected) for check in CHECKS.values()]
-    assert "\x1b" not in done.stdout
-    assert processes_of(folder) == []
+def test_every_claim_is_observed_and_when_kept_it_goes_on_with_what_it_printed(
+    folder: Path, tmp_path: Path
+) -> None:
+    done = run_demo(tmp_path, "--keep", "--state-dir", str(folder))
+    stop = re.search(r"end it with: kill (\d+)", done.stdout)
+    assert stop is not None, done.stdout + done.stderr
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert table(done) == [("ok", check.requirement, check.expected) for check in CHECKS.values()]
+        assert "\x1b" not in done.stdout
+        addresses = re.findall(r": (http://\S+)$", done.stdout, re.MULTILINE)
+        assert len(addresses) == 5
+        for address in addresses:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                assert answer.read()
+        assert f"{folder}/state/liftlock.env" in done.stdout
+    finally:
+        os.kill(int(stop[1]), signal.SIGTERM)
+    wait_until(lambda: processes_of(folder) == [])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -88,7 +102,15 @@ def test_an_ordinary_user_observes_the_same(folder: Path) -> None:
     done = run_demo(home, "--state-dir", str(folder / "state"), before=become)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {word for word, _, _ in table(done)} == {"ok"}
+    assert processes_of(folder) == []
     assert "single-user: processes share one uid" in (folder / "state/liftlock.log").read_text()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < LIMIT_S
+        time.sleep(0.05)
 
 
 def test_the_demo_fails_where_tasks_cannot_have_their_packages(folder: Path, tmp_path: Path) -> None:
@@ -126,11 +148,7 @@ def test_ctrl_c_ends_everything_that_the_demo_started(folder: Path, tmp_path: Pa
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:
-        began = time.monotonic()
-        while not (folder / "state/liftlock.env").exists():
-            assert process.poll() is None
-            assert time.monotonic() - began < LIMIT_S
-            time.sleep(0.05)
+        wait_until((folder / "state/liftlock.env").exists)
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT_S) != 0
     assert processes_of(folder) == []
