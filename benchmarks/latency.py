@@ -134,7 +134,6 @@ async def register(root: Client, fetch: str) -> None:
     project = {
         "identityUrl": IDENTITY,
         "fetchUrl": fetch,
-        "vcs": "git",
         "level": 3,
         "branches": ["main"],
         "trustDomain": "bench",
@@ -169,9 +168,9 @@ def _install_hook(running: Installation, bare: Path) -> None:
 async def _decision_started(root: Client, pushlog_id: int) -> float:
     for _ in range(2000):
         found = await root.call("GET", "pushes/v1/project/push/pushes?limit=1000")
-        push = next((push for push in found["pushes"] if push["pushlogId"] == pushlog_id), None)
-        if push is not None and push.get("decisionTaskId"):
-            status = await root.call("GET", f"queue/v1/task/{push['decisionTaskId']}/status")
+        push = next((push for push in found["pushes"] if push["id"] == pushlog_id), None)
+        if push is not None and push["taskId"]:
+            status = await root.call("GET", f"queue/v1/task/{push['taskId']}/status")
             runs = status["status"]["runs"]
             if runs and "started" in runs[0]:
                 return datetime.fromisoformat(runs[0]["started"]).timestamp()

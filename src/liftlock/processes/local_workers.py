@@ -33,7 +33,9 @@ class LocalWorkers:
     settings: tuple[WorkerSettings, ...]
 
     @classmethod
-    def prepare(cls, state_dir: Path, count: int, wheelhouse: Path | None, root_url: str) -> LocalWorkers:
+    def prepare(
+        cls, state_dir: Path, count: int, wheelhouse: Path | None, root_url: str, *, require_limits: bool
+    ) -> LocalWorkers:
         """Make users and directories for `count` workers.
 
         Raises:
@@ -43,6 +45,8 @@ class LocalWorkers:
         if wheelhouse is not None:
             wheelhouse = _readable(wheelhouse.absolute(), state_dir, users)
         settings = tuple(_settings(state_dir, number, users, wheelhouse, root_url) for number in range(count))
+        if require_limits:
+            settings = tuple(msgspec.structs.replace(each, require_limits=True) for each in settings)
         return cls(users, settings)
 
     @property

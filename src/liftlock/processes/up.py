@@ -42,6 +42,7 @@ class Options:
     database: str | None
     policy: str | None
     wheelhouse: Path | None
+    require_limits: bool
 
 
 @click.command()
@@ -62,7 +63,10 @@ class Options:
     help="Local workers, one task each.",
 )
 @click.option(
-    "--database", metavar="URL", help="A postgresql:// address; without it SQLite in the state directory."
+    "--database",
+    metavar="URL",
+    envvar="LIFTLOCK_DATABASE",
+    help="A postgresql:// address, better given as LIFTLOCK_DATABASE; without it SQLite in the state directory.",
 )
 @click.option(
     "--policy",
@@ -74,6 +78,11 @@ class Options:
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Folder of wheels that tasks' lock files may name by digest.",
 )
+@click.option(
+    "--require-limits",
+    is_flag=True,
+    help="Run no task where memory and processes can't be bounded by cgroups.",
+)
 def up(
     state_dir: Path,
     listen: str,
@@ -81,6 +90,8 @@ def up(
     database: str | None,
     policy: Path | None,
     wheelhouse: Path | None,
+    *,
+    require_limits: bool,
 ) -> None:
     """Run the control plane, the schedulers and local workers."""
     host, port = _address(listen)
@@ -92,6 +103,7 @@ def up(
         database,
         policy.read_text() if policy else None,
         wheelhouse,
+        require_limits,
     )
     asyncio.run(_run(options))
 
@@ -132,7 +144,13 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
     host = f"[{options.host}]" if ":" in options.host else options.host
     root_url = f"http://{host}:{listening.getsockname()[1]}"
     root_token = _root_credentials(options.state_dir, root_url)
-    workers = LocalWorkers.prepare(options.state_dir, options.workers, options.wheelhouse, root_url)
+    workers = LocalWorkers.prepare(
+        options.state_dir,
+        options.workers,
+        options.wheelhouse,
+        root_url,
+        require_limits=options.require_limits,
+    )
     for line in workers.isolation_lines:
         click.echo(f"liftlock: {line}", err=True)
     clients = (

@@ -78,7 +78,7 @@ class Api:
         except asyncio.CancelledError:
             raise
         except Exception:  # noqa: BLE001 -- the process loop of a request: logged, answered, and the server goes on
-            _log.exception("request failed", method=exchange.name, path=exchange.path)
+            _log.exception("request failed", method=exchange.name)
             reply = self._failure(exchange, LiftlockError("internal error; it was logged with its time"))
         await exchange.send_reply(reply)
 
@@ -152,13 +152,7 @@ class Api:
         now = self._clock.now()
         status = STATUS_OF_CODE.get(error.code, 500)
         if status >= 500:
-            _log.error(
-                "request failed",
-                method=exchange.name,
-                path=exchange.path,
-                code=error.code,
-                error=error.message,
-            )
+            _log.error("request failed", method=exchange.name, code=error.code, error=error.message)
         body = body_of(error, name=exchange.name, params=exchange.params, payload=exchange.payload, now=now)
         return Reply(status=status, body=body, headers={"www-authenticate": "hawk"} if status == 401 else {})
 
