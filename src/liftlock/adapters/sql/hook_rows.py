@@ -8,7 +8,7 @@ from liftlock.adapters.sql.envelope_script import audit_rows
 from liftlock.adapters.sql.records import record_script
 from liftlock.adapters.sql.script import Script, Sql
 from liftlock.errors import StaleSnapshotError
-from liftlock.ports.envelope import AuditRecord
+from liftlock.ports.envelope import AuditRecord, Verdict
 from liftlock.ports.hook_store import FireRecord, HookRecord, PutHook, ScheduleAdvance
 from liftlock.values.instants import from_ms, to_ms
 from liftlock.values.json import decode, encode
@@ -85,7 +85,7 @@ def insert_fire(fire: FireRecord) -> Script[None]:
         "error": fire.error[:500],
     }
     subject = f"hook/{fire.hook_group_id}/{fire.hook_id}"
-    verdict = "refused" if fire.result == "error" else "allowed"
+    verdict: Verdict = "refused" if fire.result == "error" else "allowed"
     yield audit_rows((AuditRecord(fire.actor, "hooks.fire", subject, verdict, details),), at)
 
 
