@@ -214,7 +214,7 @@ def test_on_sqlite_any_sequence_of_operations_does_what_the_model_does(tmp_path:
         await migrate_sqlite(path)
         return SqliteEngine(path, InProcessWakeups())
 
-    check(opened, 40)
+    check(opened, 120)
 
 
 @pytest.mark.xdist_group("postgresql")

@@ -161,6 +161,10 @@ class TaskStore(Protocol):
         """Return the queues that have waiting tasks or known workers, sorted."""
         ...
 
+    async def has_due(self, now_ms: int) -> bool:
+        """Tell, without a write, whether `sweep` would find something to handle."""
+        ...
+
     async def sweep(self, now_ms: int, limit: int) -> int:
         """Expire lapsed claims, passed deadlines and expired tasks; return how many tasks were handled (≤ `limit`)."""
         ...

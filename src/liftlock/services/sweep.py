@@ -36,6 +36,8 @@ class SweepTasks:
     async def step(self) -> int:
         """Handle all tasks that are due, in batches; return how many."""
         total = 0
+        if not await self._store.has_due(to_ms(self._clock.now())):
+            return total
         while await self._leases.hold("sweep tasks", self._holder, now=self._clock.now(), duration=LEASE):
             count = await self._store.sweep(to_ms(self._clock.now()), BATCH)
             total += count

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
-from liftlock.adapters.sql.script import Dialect, Script, Sql
-from liftlock.adapters.sql.task_rows import COLUMNS, due_of, enqueue, event_of, publish, task_of, text
+from liftlock.adapters.sql.script import Dialect, Script, Sql, Wake
+from liftlock.adapters.sql.task_rows import (
+    COLUMNS,
+    channel,
+    due_of,
+    enqueue,
+    event_of,
+    publish,
+    task_of,
+    text,
+)
 from liftlock.domain.tasks.definition import Definition, rank_of
 from liftlock.domain.tasks.dependencies import ALL_RESOLVED, is_satisfied
 from liftlock.domain.tasks.index_routes import IndexEntry
 from liftlock.domain.tasks.lifecycle import begin
 from liftlock.domain.tasks.statuses import Task
 from liftlock.errors import ConflictError, InputInvalidError
+from liftlock.ports.envelope import Event
 from liftlock.values.instants import format_ms, to_ms
 from liftlock.values.json import decode
 
@@ -25,19 +36,47 @@ def create_script(
 ) -> Script[tuple[Task, bool]]:
     """Return the task and whether it was created now; an equal one that exists is the answer too."""
     while True:
-        rows = yield Sql(
-            f"SELECT d.document, {COLUMNS} FROM task t JOIN task_definition d ON d.id = t.id WHERE t.task_id = $1",  # noqa: S608 -- constants
-            (definition.task_id,),
-        )
-        if rows:
-            if not definition.same_as(decode(rows[0][0].encode())):
-                raise ConflictError(f"task {definition.task_id} exists with a different definition")
-            return task_of(rows[0][1:]), False
+        # Whoever resolves a task locks it and then its group: so dependencies are locked before the group.
+        hold = not definition.dependencies
+        group, exists = yield from _look(dialect, definition, hold=hold)
+        if exists:
+            return (yield from _existing(definition)), False
         satisfied = yield from _dependencies(dialect, definition)
-        yield from _join_group(dialect, definition)
+        if group is None:
+            group = yield from _make_group(dialect, definition)
+        elif not hold and dialect == "postgresql":
+            group = (yield from _look(dialect, definition, hold=True))[0] or group
+        _expect_open(definition, *group)
         made = yield from _insert(dialect, definition, entries, satisfied, now_ms)
         if made is not None:
             return made, True
+
+
+_Group = tuple[str, int | None]
+"""A group's schedulerId, and when it was sealed."""
+
+
+def _look(dialect: Dialect, definition: Definition, *, hold: bool) -> Script[tuple[_Group | None, bool]]:
+    """Return the task's group, held open until the transaction ends if `hold`, and whether the task exists."""
+    share = " FOR SHARE" if hold and dialect == "postgresql" else ""
+    rows = yield Sql(
+        "SELECT 1, scheduler_id, sealed FROM"  # noqa: S608 -- constant
+        f" (SELECT scheduler_id, sealed FROM task_group WHERE group_id = $1{share}) g"
+        " UNION ALL SELECT 2, task_id, NULL FROM task WHERE task_id = $2",
+        (definition.task_group_id, definition.task_id),
+    )
+    found = {row[0]: (row[1], row[2]) for row in rows}
+    return found.get(1), 2 in found
+
+
+def _existing(definition: Definition) -> Script[Task]:
+    rows = yield Sql(
+        f"SELECT d.document, {COLUMNS} FROM task t JOIN task_definition d ON d.id = t.id WHERE t.task_id = $1",  # noqa: S608 -- constants
+        (definition.task_id,),
+    )
+    if not rows or not definition.same_as(decode(rows[0][0].encode())):
+        raise ConflictError(f"task {definition.task_id} exists with a different definition")
+    return task_of(rows[0][1:])
 
 
 def _dependencies(dialect: Dialect, definition: Definition) -> Script[frozenset[str]]:
@@ -74,21 +113,18 @@ def _some(ids: list[str]) -> str:
     return ", ".join(ids[:_SHOWN]) + more
 
 
-def _join_group(dialect: Dialect, definition: Definition) -> Script[None]:
-    """Make the group if there is none; hold it open until the transaction ends."""
-    share = " FOR SHARE" if dialect == "postgresql" else ""
-    look = Sql(
-        f"SELECT scheduler_id, sealed FROM task_group WHERE group_id = $1{share}",  # noqa: S608 -- constant
-        (definition.task_group_id,),
+def _make_group(dialect: Dialect, definition: Definition) -> Script[_Group]:
+    yield Sql(
+        "INSERT INTO task_group(group_id, scheduler_id, sealed) VALUES ($1, $2, NULL) ON CONFLICT DO NOTHING",
+        (definition.task_group_id, definition.scheduler_id),
     )
-    rows = yield look
-    if not rows:
-        yield Sql(
-            "INSERT INTO task_group(group_id, scheduler_id, sealed) VALUES ($1, $2, NULL) ON CONFLICT DO NOTHING",
-            (definition.task_group_id, definition.scheduler_id),
-        )
-        rows = yield look
-    scheduler_id, sealed = rows[0]
+    group, _exists = yield from _look(dialect, definition, hold=True)
+    if group is None:
+        raise ConflictError(f"task group {definition.task_group_id} vanished; repeat the request")
+    return group
+
+
+def _expect_open(definition: Definition, scheduler_id: str, sealed: int | None) -> None:
     if scheduler_id != definition.scheduler_id:
         raise ConflictError(
             f"task group {definition.task_group_id} belongs to schedulerId {scheduler_id!r},"
@@ -110,45 +146,83 @@ def _insert(
     """Return the new task, or None if somebody else created that id meanwhile."""
     task = _new_task(definition, len(definition.dependencies) - len(satisfied), now_ms)
     progress = task.progress
-    rows = yield Sql(
-        "INSERT INTO task(task_id, queue_id, scheduler_id, project_id, group_id, expires, rank, routes, tags, state,"
-        " runs, retries_left, unmet, retries, deadline, due)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
-        " ON CONFLICT (task_id) DO NOTHING RETURNING id",
-        (
-            task.task_id,
-            task.task_queue_id,
-            task.scheduler_id,
-            task.project_id,
-            task.task_group_id,
-            task.expires_ms,
-            task.rank,
-            text(task.routes),
-            text(task.tags),
-            progress.state,
-            text(progress.runs),
-            progress.retries_left,
-            progress.unmet,
-            progress.retries,
-            progress.deadline_ms,
-            due_of(progress, task.expires_ms),
-        ),
-    )
+    events = [event_of("task-defined", task)]
+    if progress.state == "pending":
+        events.append(event_of("task-pending", task))
+    if dialect == "postgresql":
+        rows = yield _insert_all_at_once(task, definition, entries, events)
+    else:
+        rows = yield Sql(f"{_INSERT_TASK} RETURNING id", _values_of(task))
     if not rows:
         return None
     number = rows[0][0]
+    if definition.dependencies:
+        yield _edges(dialect, definition, satisfied)
+    if dialect == "postgresql":
+        if progress.state == "pending":
+            yield Wake(channel(task.task_queue_id))
+        return task
     yield Sql(
         "INSERT INTO task_definition(id, document, index_entries) VALUES ($1, $2, $3)",
         (number, text(definition.document), text(entries)),
     )
-    if definition.dependencies:
-        yield _edges(dialect, definition, satisfied)
-    events = [event_of("task-defined", task)]
     if progress.state == "pending":
         yield from enqueue(number, task)
-        events.append(event_of("task-pending", task))
     yield from publish(events)
     return task
+
+
+_INSERT_TASK = (
+    "INSERT INTO task(task_id, queue_id, scheduler_id, project_id, group_id, expires, rank, routes, tags, state,"
+    " runs, retries_left, unmet, retries, deadline, due)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+    " ON CONFLICT (task_id) DO NOTHING"
+)
+
+
+def _values_of(task: Task) -> tuple[Any, ...]:
+    """Return the parameters of _INSERT_TASK."""
+    progress = task.progress
+    return (
+        task.task_id,
+        task.task_queue_id,
+        task.scheduler_id,
+        task.project_id,
+        task.task_group_id,
+        task.expires_ms,
+        task.rank,
+        text(task.routes),
+        text(task.tags),
+        progress.state,
+        text(progress.runs),
+        progress.retries_left,
+        progress.unmet,
+        progress.retries,
+        progress.deadline_ms,
+        due_of(progress, task.expires_ms),
+    )
+
+
+def _insert_all_at_once(
+    task: Task, definition: Definition, entries: Sequence[IndexEntry], events: list[Event]
+) -> Sql:
+    """Return one statement that inserts the task with its definition, its place in the queue and its events."""
+    return Sql(
+        f"WITH t AS ({_INSERT_TASK} RETURNING id, queue_id, rank, state),"  # noqa: S608 -- constants
+        " d AS (INSERT INTO task_definition(id, document, index_entries) SELECT id, $17, $18 FROM t),"
+        " p AS (INSERT INTO pending(queue_id, rank, task)"
+        " SELECT queue_id, rank, id FROM t WHERE state = 'pending'),"
+        " o AS (INSERT INTO outbox(topic, key, body) SELECT e.topic, $1, e.body"
+        " FROM t, unnest($19::text[], $20::text[]) WITH ORDINALITY AS e(topic, body, place) ORDER BY e.place)"
+        " SELECT id FROM t",
+        (
+            *_values_of(task),
+            text(definition.document),
+            text(entries),
+            [event.topic for event in events],
+            [text(event.body) for event in events],
+        ),
+    )
 
 
 def _new_task(definition: Definition, unmet: int, now_ms: int) -> Task:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -47,14 +49,16 @@ class SqlTaskStore:
         return await self._engine.read(script)
 
     async def stored(self, task_ids: Sequence[str]) -> list[StoredTask]:
-        def script() -> Script[list[StoredTask]]:
-            found: list[StoredTask] = []
-            for task_id in task_ids:
-                rows = yield Sql(f"{_STORED} WHERE t.task_id = $1", (task_id,))
-                found.extend(_stored(rows))
-            return found
+        ids, wanted = list(task_ids), "SELECT value FROM json_each($1)"
+        given: Any = json.dumps(ids)
+        if self._engine.dialect == "postgresql":
+            wanted, given = "SELECT unnest($1::text[])", ids
 
-        return await self._engine.read(script)
+        def script() -> Script[list[StoredTask]]:
+            return _stored((yield Sql(f"{_STORED} WHERE t.task_id IN ({wanted})", (given,))))
+
+        found = {one.task.task_id: one for one in await self._engine.read(script)}
+        return [found[task_id] for task_id in ids if task_id in found]
 
     async def transition(self, task_id: str, event: TaskEvent, envelope: Envelope) -> Task:
         return await self._engine.write(lambda: _transition(task_id, event, to_ms(envelope.now)), envelope)
@@ -174,6 +178,12 @@ class SqlTaskStore:
         def script() -> Script[list[str]]:
             rows = yield Sql("SELECT queue_id FROM pending UNION SELECT queue_id FROM worker")
             return sorted(row[0] for row in rows)
+
+        return await self._engine.read(script)
+
+    async def has_due(self, now_ms: int) -> bool:
+        def script() -> Script[bool]:
+            return bool((yield Sql("SELECT 1 FROM task WHERE due <= $1 LIMIT 1", (now_ms,))))
 
         return await self._engine.read(script)
 
