@@ -144,7 +144,7 @@ def _close(server: Server, stage: Stage | None, report: Report) -> None:
         )
         for what, address in stage.addresses:
             click.echo(printable(f"  {what}: {address}"))
-    if server.outlive and server.process:
+    if server.outlive and server.process and server.process.poll() is None:
         click.echo(f"  credentials of the operator: {server.state_dir}/liftlock.env")
         click.echo(f"  liftlock goes on running; end it with: kill {server.process.pid}")
     click.echo("\nExpected, and whether it was observed:")
