@@ -39,7 +39,7 @@ def import_everything() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in _packages():
-            _import_tree(name)
+            import_tree(name)
 
 
 def _packages() -> list[str]:
@@ -63,11 +63,12 @@ def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _import_tree(name: str) -> None:
+def import_tree(name: str) -> None:
+    """Import a module and all below it; what can't be imported is left out."""
     if _SKIPPED.search(name):
         return
     # Whatever a module does not find here it would not find later either.
     with contextlib.suppress(Exception, SystemExit):
         module = importlib.import_module(name)
         for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
-            _import_tree(f"{name}.{found.name}")
+            import_tree(f"{name}.{found.name}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.errors import IsolationUnavailableError, LiftlockError
 from liftlock.ports.sandbox import Sandbox
-from liftlock.processes import serving, settings
+from liftlock.processes import read_ahead, settings
 from liftlock.processes.journal import configure_logging
 from liftlock.processes.privileges import die_with_parent, drop_to
 from liftlock.processes.worker_settings import WorkerSettings
@@ -35,6 +36,8 @@ from liftlock.worker.parts import Identity, Parts
 from liftlock.worker.payload import Bounds
 from liftlock.worker.worker import Worker
 
+_IMPORTED_LATE = ("anyio", "certifi", "h11", "httpcore2", "httpx2", "idna", "rich", "truststore", "uvloop")
+"""Packages that import parts of themselves when they are first used."""
 _log = structlog.get_logger(__name__)
 
 
@@ -48,6 +51,9 @@ def main() -> None:
         launcher = spawn_launcher(told.launcher, told.lock_fds)
         for descriptor in told.lock_fds:
             os.close(descriptor)
+        if told.user is not None and not read_ahead.readable_by_all():
+            for package in _IMPORTED_LATE:
+                read_ahead.import_tree(package)
         drop_to(told.user)
         die_with_parent(parent_pid)
         code = uvloop.run(run(told, launcher))
@@ -58,7 +64,9 @@ def main() -> None:
 
 async def run(told: WorkerSettings, launcher: SpawnedLauncher) -> int:
     """Serve until asked to end; return the exit code."""
-    stop = serving.stop_on_signals()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     sandbox = await BubblewrapSandbox.connect(launcher.channel)
     try:
         reasons = sandbox.isolation.why_not_untrusted()
