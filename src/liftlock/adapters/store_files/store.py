@@ -17,14 +17,18 @@ from pathlib import Path
 from liftlock.ports.entropy import Entropy
 from liftlock.ports.input_store import Blob, InputRejectedError
 
+DEFAULT_MAX_BYTES = 50 << 30
+KEPT_S = 6 * 3600.0
+"""Blobs that were needed within so long before the newest one are never removed."""
 _BOOT = "/proc/sys/kernel/random/boot_id"
 
 
 class FileInputStore:
     """One worker's store; no other process writes to it."""
 
-    def __init__(self, directory: Path, entropy: Entropy) -> None:
+    def __init__(self, directory: Path, entropy: Entropy, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self._entropy = entropy
+        self._max_bytes = max_bytes
         self._blobs = directory / "blobs" / "sha256"
         self._fresh = directory / "incoming"
         self._trees = directory / "trees"
@@ -32,6 +36,7 @@ class FileInputStore:
             path.mkdir(parents=True, exist_ok=True, mode=0o755)
         for left in self._fresh.iterdir():
             left.unlink()
+        self._bytes = sum(entry.stat().st_size for entry in os.scandir(self._blobs))
         self._forget_trees_of_another_boot(directory / "boot")
 
     async def add(
@@ -57,8 +62,11 @@ class FileInputStore:
                 os.fchmod(out.fileno(), 0o444)
                 await asyncio.to_thread(os.fsync, out.fileno())
             target = self._blobs / measured
+            if not target.exists():
+                self._bytes += size
             fresh.rename(target)
             _sync_directory(self._blobs)
+            self._make_room()
         finally:
             fresh.unlink(missing_ok=True)
         return Blob(measured, size, str(target))
@@ -67,9 +75,25 @@ class FileInputStore:
         """Return a stored blob."""
         path = self._blobs / sha256
         try:
+            os.utime(path)  # it is needed again: keep it longer
             return Blob(sha256, path.stat().st_size, str(path))
         except FileNotFoundError:
             return None
+
+    def _make_room(self) -> None:
+        """Remove the blobs that were not needed for longest while there are too many bytes; none of a run under way.
+
+        What a sandbox is shown stays there for it, removed or not; only the time between is covered by `KEPT_S`.
+        """
+        if self._bytes <= self._max_bytes:
+            return
+        found = [(entry.stat(), entry.path) for entry in os.scandir(self._blobs)]
+        newest = max(facts.st_mtime for facts, _ in found)
+        for facts, path in sorted(found, key=lambda one: one[0].st_mtime):
+            if self._bytes <= self._max_bytes or facts.st_mtime > newest - KEPT_S:
+                return
+            os.unlink(path)
+            self._bytes -= facts.st_size
 
     def tree(self, digest: str) -> str | None:
         """Return the path of a complete tree, or None."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from liftlock.adapters.store_files.store import FileInputStore
+from liftlock.adapters.store_files.store import KEPT_S, FileInputStore
 from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.ports.input_store import Blob, InputRejectedError
@@ -109,3 +111,21 @@ async def test_wheels_are_found_by_name_and_measured_again_when_they_change(tmp_
     assert b"".join([chunk async for chunk in house.read(one.name)]) == b"hello"
     one.write_bytes(b"changed")
     assert house.candidates("foo-bar") == {hashlib.sha256(b"changed").hexdigest(): one.name}
+
+
+async def test_blobs_that_nobody_needed_for_long_make_room(tmp_path: Path) -> None:
+    kept = FileInputStore(tmp_path, SystemEntropy(), max_bytes=12)
+    old, used, new = [
+        (await kept.add(chunks(text), what="x", max_bytes=9)) for text in (b"old..", b"used.", b"new..")
+    ]
+    hours_ago = time.time() - KEPT_S - 60
+    for blob in (old, used):
+        os.utime(blob.path, (hours_ago, hours_ago))
+    assert kept.blob(used.sha256) is not None
+    last = await kept.add(chunks(b"last."), what="x", max_bytes=9)
+    assert [kept.blob(blob.sha256) is not None for blob in (old, used, new, last)] == [
+        False,
+        True,
+        True,
+        True,
+    ]
