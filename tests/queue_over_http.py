@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -11,6 +13,20 @@ import taskcluster
 from taskcluster.exceptions import TaskclusterAuthFailure, TaskclusterRestFailure
 
 from control_plane_server import Served
+from liftlock.web import (
+    api_index,
+    api_notify,
+    api_object,
+    api_purge_cache,
+    api_queue_artifacts,
+    api_queue_claims,
+    api_queue_tasks,
+    api_queue_workers,
+    api_secrets,
+    api_worker_manager,
+)
+from liftlock.web.routing import RouteTable
+from liftlock.web.validation import validate
 from task_builders import QUEUE, document
 
 ANONYMOUS_SCOPES = ("queue:get-artifact:public/*", "queue:status:*")
@@ -82,3 +98,49 @@ class Stage:
         """Make an artifact of run 0."""
         answer = self.put(self.declare(run, task_id, name, **changes), data)
         assert answer.status_code == 200, answer.text
+
+
+def published_routes() -> RouteTable:
+    """Return the routes of the queue and the services around it, for their schemas alone: nothing stands behind them."""
+    nobody: Any = None
+    return RouteTable(
+        [
+            *api_queue_tasks.routes(nobody, nobody, nobody),
+            *api_queue_claims.routes(nobody),
+            *api_queue_artifacts.routes(nobody, nobody),
+            *api_queue_workers.routes(nobody),
+            *api_object.routes(nobody),
+            *api_index.routes(nobody, nobody),
+            *api_secrets.routes(nobody),
+            *api_purge_cache.routes(nobody),
+            *api_worker_manager.routes(nobody, nobody),
+            *api_notify.routes(nobody),
+        ]
+    )
+
+
+def check_answers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let every JSON answer that a client gets be checked against the schema that is published for it.
+
+    Returns the names of the methods whose answers were checked, growing.
+    """
+    table, checked = published_routes(), list[str]()
+    send = requests.Session.request
+
+    def request(
+        session: requests.Session, method: str, url: str, *args: Any, **options: Any
+    ) -> requests.Response:
+        answer = send(session, method, url, *args, **options)
+        match = re.match(r"/api/([a-z-]+)/v1(/.*)", urlsplit(url).path)
+        found = table.match(match[1], method.upper(), match[2]) if match else None
+        if found and answer.status_code == 200 and "json" in answer.headers.get("content-type", ""):
+            route = found[0]
+            checked.append(route.name)
+            if route.output is not None:
+                validate(route.output, answer.json())
+            else:
+                assert answer.json() == {}, f"{route.name} answers something and publishes no schema"
+        return answer
+
+    monkeypatch.setattr(requests.Session, "request", request)
+    return checked

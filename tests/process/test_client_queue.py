@@ -16,6 +16,7 @@ from taskcluster.download import downloadArtifactToBuf
 from taskcluster.exceptions import TaskclusterRestFailure
 
 from control_plane_server import Served
+from queue_over_http import check_answers
 from task_builders import QUEUE, document
 
 pytestmark = pytest.mark.process
@@ -57,12 +58,20 @@ def as_run(served: Served, claim: dict[str, Any]) -> taskcluster.Queue:
     )
 
 
+@pytest.fixture(autouse=True)
+def answered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Methods whose answers fitted the schemas that are published for them; one that does not fails its test."""
+    return check_answers(monkeypatch)
+
+
 @pytest.fixture
 def queue(served: Served) -> taskcluster.Queue:
     return taskcluster.Queue(served.options)
 
 
-def test_a_task_is_created_claimed_reclaimed_and_completed(served: Served, queue: taskcluster.Queue) -> None:
+def test_a_task_is_created_claimed_reclaimed_and_completed(
+    served: Served, queue: taskcluster.Queue, answered: list[str]
+) -> None:
     task_id = new_task(queue, priority="high")
     assert queue.status(task_id)["status"]["state"] == "pending"
     [claim] = queue.claimWork(QUEUE, {**WORKER, "tasks": 4})["tasks"]
@@ -75,6 +84,7 @@ def test_a_task_is_created_claimed_reclaimed_and_completed(served: Served, queue
     assert again.reportCompleted(task_id, "0")["status"]["state"] == "completed"
     assert status_code(lambda: again.reportFailed(task_id, 0)) == 409
     assert status_code(lambda: again.reclaimTask(task_id, 0)) == 409
+    assert {"createTask", "status", "claimWork", "reclaimTask", "reportCompleted"} <= set(answered)
 
 
 def test_creating_twice_is_idempotent_and_a_different_task_is_a_conflict(queue: taskcluster.Queue) -> None:

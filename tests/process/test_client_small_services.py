@@ -11,12 +11,18 @@ import requests
 import taskcluster
 
 from control_plane_server import serve
-from queue_over_http import Stage, soon, status_of
+from queue_over_http import Stage, check_answers, soon, status_of
 from task_builders import QUEUE
 
 pytestmark = pytest.mark.process
 
 SECRET = "s" * 44
+
+
+@pytest.fixture(autouse=True)
+def answered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Methods whose answers fitted the schemas that are published for them; one that does not fails its test."""
+    return check_answers(monkeypatch)
 
 
 @pytest.fixture

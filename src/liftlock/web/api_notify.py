@@ -74,5 +74,5 @@ def routes(notifications: Notifications) -> list[Route]:
         _route("DELETE", "/denylist/delete", "deleteDenylistAddress", found.allow, "Delete Denylisted Address",
                input="notify/notification-address", **manage),
         _route("GET", "/denylist/list", "listDenylist", found.denied, "List Denylisted Notifications",
-               query=QUERY, **manage),
+               query=QUERY, **manage, output="notify/notification-address-list"),
     ]  # fmt: skip

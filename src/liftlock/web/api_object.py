@@ -66,12 +66,12 @@ def routes(objects: Objects) -> list[Route]:
     download = {"scopes": "object:download:<name>"}
     return [
         _route("PUT", "/upload/<name*>", "createUpload", found.create_upload, "Begin upload of a new object",
-               input="object/create-upload-request", **upload),
+               input="object/create-upload-request", **upload, output="object/create-upload-response"),
         _route("POST", "/finish-upload/<name*>", "finishUpload", found.finish_upload, "Mark an upload as complete",
                input="object/finish-upload-request", **upload),
         _route("PUT", "/start-download/<name*>", "startDownload", found.start_download, "Download object data",
-               input="object/download-object-request", **download),
+               input="object/download-object-request", **download, output="object/download-object-response"),
         _route("GET", "/download/<name*>", "download", found.download, "Get an object's data", **download),
-        _route("GET", "/metadata/<name*>", "object", found.metadata, "Get an object's metadata", **download),
+        _route("GET", "/metadata/<name*>", "object", found.metadata, "Get an object's metadata", **download, output="object/get-object-response"),
         _route("GET", "/data/<name*>", "objectData", found.data, "Get an object's bytes", query=("ticket",)),
     ]  # fmt: skip

@@ -46,8 +46,8 @@ def routes(purges: PurgeCache) -> list[Route]:
               scopes="purge-cache:<workerPoolId>:<cacheName>"),
         Route(service="purge-cache", method="GET", path="/purge-cache/list", name="allPurgeRequests",
               handler=found.all, title="All Open Purge Requests", query=QUERY,
-              scopes="purge-cache:all-purge-requests"),
+              scopes="purge-cache:all-purge-requests", output="purge-cache/all-purge-cache-request-list"),
         Route(service="purge-cache", method="GET", path="/purge-cache/<workerPoolId*>", name="purgeRequests",
               handler=found.of_pool, title="Open Purge Requests for a worker pool", query=("since",),
-              scopes="purge-cache:purge-requests::<workerPoolId>"),
+              scopes="purge-cache:purge-requests::<workerPoolId>", output="purge-cache/purge-cache-request-list"),
     ]  # fmt: skip

@@ -160,21 +160,21 @@ def _read_routes(artifacts: _Artifacts) -> list[Route]:
     run = {"scopes": "queue:list-artifacts:<taskId>:<runId>"}
     latest = {"scopes": "queue:list-artifacts:<taskId>"}
     return [
-        _route("GET", f"{_RUN}/artifacts/<name*>", "getArtifact", artifacts.get, "Get Artifact from Run", **get),
+        _route("GET", f"{_RUN}/artifacts/<name*>", "getArtifact", artifacts.get, "Get Artifact from Run", **get, output="queue/get-artifact-response"),
         _route("GET", "/task/<taskId>/artifacts/<name*>", "getLatestArtifact", artifacts.get,
-               "Get Artifact from Latest Run", **get),
+               "Get Artifact from Latest Run", **get, output="queue/get-artifact-response"),
         _route("GET", f"{_RUN}/artifact-content/<name*>", "artifact", artifacts.content,
-               "Get Artifact Content From Run", **get),
+               "Get Artifact Content From Run", **get, output="queue/artifact-content-response"),
         _route("GET", "/task/<taskId>/artifact-content/<name*>", "latestArtifact", artifacts.content,
-               "Get Artifact Content From Latest Run", **get),
+               "Get Artifact Content From Latest Run", **get, output="queue/artifact-content-response"),
         _route("GET", f"{_RUN}/artifact-info/<name*>", "artifactInfo", artifacts.info,
-               "Get Artifact Information From Run", **run),
+               "Get Artifact Information From Run", **run, output="queue/artifact-response"),
         _route("GET", "/task/<taskId>/artifact-info/<name*>", "latestArtifactInfo", artifacts.info,
-               "Get Artifact Information From Latest Run", **latest),
+               "Get Artifact Information From Latest Run", **latest, output="queue/artifact-response"),
         _route("GET", f"{_RUN}/artifacts", "listArtifacts", artifacts.listed, "Get Artifacts from Run",
-               query=QUERY, **run),
+               query=QUERY, **run, output="queue/list-artifacts-response"),
         _route("GET", "/task/<taskId>/artifacts", "listLatestArtifacts", artifacts.listed,
-               "Get Artifacts from Latest Run", query=QUERY, **latest),
+               "Get Artifacts from Latest Run", query=QUERY, **latest, output="queue/list-artifacts-response"),
         _route("GET", f"{_RUN}/artifact-data/<name*>", "artifactData", artifacts.data, "Get an artifact's bytes",
                query=("ticket",), **get),
         _route("GET", f"{_RUN}/live-log/<name*>", "readLiveLog", artifacts.read_log,
@@ -186,11 +186,11 @@ def _write_routes(artifacts: _Artifacts) -> list[Route]:
     make = {"scopes": "queue:create-artifact:<taskId>/<runId>"}
     return [
         _route("POST", f"{_RUN}/artifacts/<name*>", "createArtifact", artifacts.create, "Create Artifact",
-               input="queue/post-artifact-request", **make),
+               input="queue/post-artifact-request", **make, output="queue/post-artifact-response"),
         _route("PUT", f"{_RUN}/artifacts/<name*>", "finishArtifact", artifacts.finish, "Finish Artifact",
                input="queue/finish-artifact-request", **make),
         _route("PUT", "/upload/<token>", "uploadArtifact", artifacts.upload, "Upload an artifact's bytes",
                public_body="raw"),
         _route("POST", f"{_RUN}/live-log/<name*>", "appendLiveLog", artifacts.append_log,
-               "Append to the log of a running task", query=("offset",), public_body="raw", **make),
+               "Append to the log of a running task", query=("offset",), public_body="raw", **make, output="queue/append-live-log-response"),
     ]  # fmt: skip

@@ -82,7 +82,7 @@ def routes(work: ClaimWork) -> list[Route]:
         Route(
             service="queue", method="POST", path="/claim-work/<taskQueueId*>", name="claimWork",
             handler=claims.claim_work, title="Claim Work", input="queue/claim-work-request",
-            scopes={"AllOf": ["queue:claim-work:<taskQueueId>", "queue:worker-id:<workerGroup>/<workerId>"]},
+            scopes={"AllOf": ["queue:claim-work:<taskQueueId>", "queue:worker-id:<workerGroup>/<workerId>"]}, output="queue/claim-work-response",
         ),
         Route(
             service="queue", method="POST", path="/give-back-work/<taskQueueId*>", name="giveBackWork",
@@ -93,10 +93,10 @@ def routes(work: ClaimWork) -> list[Route]:
         Route(
             service="queue", method="POST", path="/task/<taskId>/runs/<runId>/claim", name="claimTask",
             handler=claims.claim_task, title="Claim Task", input="queue/claim-task-request",
-            scopes={"AllOf": ["queue:claim-task:<taskQueueId>", "queue:worker-id:<workerGroup>/<workerId>"]},
+            scopes={"AllOf": ["queue:claim-task:<taskQueueId>", "queue:worker-id:<workerGroup>/<workerId>"]}, output="queue/task-claim-response",
         ),
         Route(
             service="queue", method="POST", path="/task/<taskId>/runs/<runId>/reclaim", name="reclaimTask",
-            handler=claims.reclaim_task, title="Reclaim task", scopes="queue:reclaim-task:<taskId>/<runId>",
+            handler=claims.reclaim_task, title="Reclaim task", scopes="queue:reclaim-task:<taskId>/<runId>", output="queue/task-reclaim-response",
         ),
     ]  # fmt: skip

@@ -170,12 +170,12 @@ def _task_routes(tasks: _Tasks) -> list[Route]:
                scopes="queue:status:<taskId>", **status),
         _route("POST", "/tasks", "tasks", tasks.tasks, "Get multiple task definitions",
                scopes={"for": "taskId", "in": "taskIds", "each": "queue:get-task:<taskId>"},
-               input="queue/tasks-request", query=QUERY),
+               input="queue/tasks-request", query=QUERY, output="queue/tasks-response"),
         _route("POST", "/tasks/status", "statuses", tasks.statuses, "Get multiple task statuses",
                scopes={"for": "taskId", "in": "taskIds", "each": "queue:status:<taskId>"},
-               input="queue/tasks-request", query=QUERY),
+               input="queue/tasks-request", query=QUERY, output="queue/tasks-statuses-response"),
         _route("GET", "/task/<taskId>/dependents", "listDependentTasks", tasks.dependents, "List Dependent Tasks",
-               scopes="queue:list-dependent-tasks:<taskId>", query=QUERY),
+               scopes="queue:list-dependent-tasks:<taskId>", query=QUERY, output="queue/list-dependent-tasks-response"),
         _route("POST", "/task/<taskId>/schedule", "scheduleTask", tasks.act("schedule"), "Schedule Defined Task",
                scopes=_acting("schedule"), **status),
         _route("POST", "/task/<taskId>/rerun", "rerunTask", tasks.act("rerun"), "Rerun a Resolved Task",
@@ -196,16 +196,16 @@ def _group_routes(tasks: _Tasks) -> list[Route]:
     group = "/task-group/<taskGroupId>"
     return [
         _route("GET", f"{group}/list", "listTaskGroup", tasks.list_group, "List Task Group",
-               scopes="queue:list-task-group:<taskGroupId>", query=QUERY),
+               scopes="queue:list-task-group:<taskGroupId>", query=QUERY, output="queue/list-task-group-response"),
         _route("GET", group, "getTaskGroup", tasks.get_group, "Get Task Group",
-               scopes="queue:list-task-group:<taskGroupId>"),
+               scopes="queue:list-task-group:<taskGroupId>", output="queue/task-group-response"),
         _route("POST", f"{group}/seal", "sealTaskGroup", tasks.seal_group, "Seal Task Group",
-               scopes="queue:seal-task-group:<schedulerId>/<taskGroupId>"),
+               scopes="queue:seal-task-group:<schedulerId>/<taskGroupId>", output="queue/task-group-response"),
         _route("POST", f"{group}/cancel", "cancelTaskGroup", tasks.cancel_group, "Cancel Task Group",
-               scopes="queue:cancel-task-group:<schedulerId>/<taskGroupId>"),
+               scopes="queue:cancel-task-group:<schedulerId>/<taskGroupId>", output="queue/cancel-task-group-response"),
         _route("POST", f"{group}/priority", "changeTaskGroupPriority", tasks.group_priority,
                "Change Task Group Priority", input="queue/change-task-priority-request",
-               scopes="queue:change-task-group-priority:<schedulerId>/<taskGroupId>"),
+               scopes="queue:change-task-group-priority:<schedulerId>/<taskGroupId>", output="queue/task-group-priority-change-response"),
     ]  # fmt: skip
 
 
@@ -214,15 +214,15 @@ def _queue_routes(tasks: _Tasks) -> list[Route]:
     both = {"AllOf": ["queue:pending-count:<taskQueueId>", "queue:claimed-count:<taskQueueId>"]}
     return [
         _route("GET", f"{queue}/pending", "listPendingTasks", tasks.pending, "List Pending Tasks",
-               scopes="queue:pending-list:<taskQueueId>", query=QUERY),
+               scopes="queue:pending-list:<taskQueueId>", query=QUERY, output="queue/list-pending-tasks-response"),
         _route("GET", f"{queue}/claimed", "listClaimedTasks", tasks.claimed, "List Claimed Tasks",
-               scopes="queue:claimed-list:<taskQueueId>", query=QUERY),
+               scopes="queue:claimed-list:<taskQueueId>", query=QUERY, output="queue/list-claimed-tasks-response"),
         _route("GET", f"{queue}/counts", "taskQueueCounts", tasks.counts, "Count Pending and Claimed Tasks",
-               scopes=both),
+               scopes=both, output="queue/task-queue-counts-response"),
         _route("POST", "/task-queues/counts", "taskQueueCountsBatch", tasks.counts_batch, "Count for Many Queues",
-               input="queue/task-queue-counts-request", scopes={"for": "taskQueueId", "in": "taskQueueIds", "each": both}),
+               input="queue/task-queue-counts-request", scopes={"for": "taskQueueId", "in": "taskQueueIds", "each": both}, output="queue/task-queue-counts-list-response"),
         _route("GET", "/pending/<taskQueueId*>", "pendingTasks", tasks.pending_count, "Count Pending Tasks",
-               scopes="queue:pending-count:<taskQueueId>"),
+               scopes="queue:pending-count:<taskQueueId>", output="queue/pending-tasks-response"),
     ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def routes(secrets: Secrets) -> list[Route]:
         Route(service="secrets", method="DELETE", path="/secret/<name*>", name="remove", handler=found.remove,
               title="Delete Secret", scopes="secrets:set:<name>"),
         Route(service="secrets", method="GET", path="/secret/<name*>", name="get", handler=found.get,
-              title="Read Secret", scopes="secrets:get:<name>"),
+              title="Read Secret", scopes="secrets:get:<name>", output="secrets/secret-response"),
         Route(service="secrets", method="GET", path="/secrets", name="list", handler=found.names,
-              title="List Secrets", scopes="secrets:list-secrets", query=QUERY),
+              title="List Secrets", scopes="secrets:list-secrets", query=QUERY, output="secrets/secret-list"),
     ]  # fmt: skip
