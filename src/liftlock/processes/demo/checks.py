@@ -31,11 +31,11 @@ CHECKS: dict[str, Check] = {
     "wrong-hook": Check("A13", "a restricted action does not run by the generic hook"),
     "forged": Check("A6", "a payload that names another revision than the recorded push is refused"),
     "in-tree": Check("A6", "a hook that the push's decision task may not offer does not fire"),
-    "denied": Check("A5", "release-promotion is refused to the developer"),
-    "schema": Check("A5", "trigger schema refuses by API, token and CLI alike"),
     "consent": Check(
         "A10", "a restricted action waits until somebody other than the pusher admits its content"
     ),
+    "denied": Check("A5", "release-promotion is refused to the developer, also when it is admitted"),
+    "schema": Check("A5", "trigger schema refuses by API, token and CLI alike"),
     "promote": Check("A5", "the release manager, who lacks the scopes as well, runs release-promotion"),
     "released": Check(
         "A5", "its task runs with the privilege: the release is signed, and no log shows the key"

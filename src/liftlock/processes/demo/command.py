@@ -126,7 +126,7 @@ def _play(stage: Stage) -> None:
         scene_push.play(stage, people.developer)
         scene_sandbox.play(stage)
         scene_developer.play(stage, people.developer)
-        scene_release.play(stage, people.manager, people.pusher_who_admits)
+        scene_release.play(stage, people.manager, people.developer, people.pusher_who_admits)
         scene_restart.play(stage, people.developer)
     except (DifferenceError, LiftlockError) as error:
         _say(f"\nThe demo can't go on: {error}")

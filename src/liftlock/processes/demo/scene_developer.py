@@ -60,8 +60,6 @@ def play(stage: Stage, developer: Person) -> None:
         _forge(stage, developer)
     with stage.report.check("in-tree"):
         _withdraw(stage, developer)
-    with stage.report.check("denied"):
-        _promote(stage, developer)
 
 
 def _create_directly(stage: Stage, developer: Person) -> None:
@@ -269,13 +267,3 @@ def _withdraw(stage: Stage, developer: Person) -> None:
     stage.quote(error.message)
     expect_equal("the error", (error.status, error.answered_code), (403, "InsufficientScopes"))
     expect("in-tree:hook-action:" in error.message, f"the refusal names no missing scope: {error.message}")
-
-
-def _promote(stage: Stage, developer: Person) -> None:
-    ended, new = run_action(
-        stage, developer, "release-promotion", given={"version": "1.2.0", "channel": "beta"}
-    )
-    stage.quote(ended.stderr)
-    expect_equal("the exit status", ended.status, int(Exit.DENIED))
-    expect("hooks:trigger-hook:" in ended.text, f"the refusal does not name the missing scope: {ended.text}")
-    expect_equal("new tasks", [one.label for one in new], [])

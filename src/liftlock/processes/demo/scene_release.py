@@ -19,13 +19,16 @@ GOOD = {"version": "1.2.0", "channel": "release"}
 BAD = {"version": "1.2", "channel": "release"}
 
 
-def play(stage: Stage, manager: Person, pusher: Person) -> None:
-    """Admit, refuse what is malformed, then release."""
+def play(stage: Stage, manager: Person, developer: Person, pusher: Person) -> None:
+    """Admit, refuse the wrong person and what is malformed, then release."""
     stage.say(
         "\nMorgan is the release manager, and holds scopes to trigger release promotion, not those that it uses."
     )
     with stage.report.check("consent"):
         _consent(stage, manager, pusher)
+    stage.say("\nNow it is admitted. That changes nothing for Robin:")
+    with stage.report.check("denied"):
+        _deny(stage, developer)
     with stage.report.check("schema"):
         _schema(stage, manager)
     with stage.report.check("promote"):
@@ -60,6 +63,22 @@ def _admit(digest: str) -> list[str]:
 
 def _content_digest(stage: Stage) -> str:
     return hashlib.sha256((stage.repository.clone / ".taskcluster.yml").read_bytes()).hexdigest()
+
+
+def _deny(stage: Stage, developer: Person) -> None:
+    """Neither the command line nor the API itself: what is missing is the scope to trigger, and nothing else."""
+    ended, new = run_action(stage, developer, "release-promotion", given=GOOD)
+    stage.quote(ended.stderr)
+    expect_equal("the exit status", ended.status, int(Exit.DENIED))
+    action = stage.action("release-promotion", stage.latest)
+    payload = hook_payload(action, group=stage.latest.group, task_id=None, given=GOOD)
+    where = ("hooks", "hooks", HOOK_GROUP, action["hookId"], "trigger")
+    error = refused("triggering it", lambda: developer.api.post(*where, payload=payload))
+    expect_equal("the error", (error.status, error.answered_code), (403, "InsufficientScopes"))
+    scope = f"hooks:trigger-hook:{HOOK_GROUP}/{action['hookId']}"
+    for way, said in (("command line", ended.text), ("API", error.message)):
+        expect(scope in said, f"the refusal of the {way} does not name {scope}: {said}")
+    expect_equal("new tasks", [one.label for one in new], [])
 
 
 def _schema(stage: Stage, manager: Person) -> None:
