@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fakes.certified_signer import CertifiedSigner
 from fakes.fake_queue_client import FakeQueueClient
 from liftlock.adapters.store_files.store import FileInputStore
 from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
@@ -93,6 +94,7 @@ async def world(
         parts = Parts(
             identity=Identity("local/unprivileged", "local", "w"),
             queue=queue,
+            signer=CertifiedSigner(),
             sandbox=made.sandbox,
             store=FileInputStore(made.store, SystemEntropy()),
             wheelhouse=None if wheelhouse is None else DirectoryWheelhouse(wheelhouse),

@@ -49,6 +49,8 @@ BY_CODE: dict[str, Exit] = {
     "RepositoryError": Exit.FAILED,
     "QueueUnavailable": Exit.FAILED,
     "InputRejected": Exit.FAILED,
+    "Untrusted": Exit.VERIFICATION_FAILED,
+    "Uncertified": Exit.FAILED,
     "Answered": Exit.FAILED,
     "Unreachable": Exit.FAILED,
     "TimedOut": Exit.TIMEOUT,

@@ -14,6 +14,7 @@ import msgspec
 
 from liftlock.adapters.sandbox.spawn import launcher_settings
 from liftlock.adapters.sandbox.users import User, Users, ensure_users
+from liftlock.processes.certifying import Certifier
 from liftlock.processes.privileges import UserIds
 from liftlock.processes.settings import StaticClientSettings
 from liftlock.processes.state_directory import own
@@ -22,6 +23,8 @@ from liftlock.processes.worker_settings import WorkerSettings
 
 QUEUE = "local/unprivileged"
 GROUP = "local"
+LEVEL = 3
+"""The highest level that the local workers may vouch for."""
 WORKER_GRACE_S = 20.0
 
 
@@ -34,9 +37,16 @@ class LocalWorkers:
 
     @classmethod
     def prepare(
-        cls, state_dir: Path, count: int, wheelhouse: Path | None, root_url: str, *, require_limits: bool
+        cls,
+        state_dir: Path,
+        count: int,
+        wheelhouse: Path | None,
+        root_url: str,
+        *,
+        require_limits: bool,
+        certifier: Certifier,
     ) -> LocalWorkers:
-        """Make users and directories for `count` workers.
+        """Make users and directories for `count` workers, whose keys `certifier` certifies.
 
         Raises:
             IsolationUnavailableError: users can't be made.
@@ -45,8 +55,14 @@ class LocalWorkers:
         if wheelhouse is not None:
             wheelhouse = _readable(wheelhouse.absolute(), state_dir, users)
         settings = tuple(_settings(state_dir, number, users, wheelhouse, root_url) for number in range(count))
-        if require_limits:
-            settings = tuple(msgspec.structs.replace(each, require_limits=True) for each in settings)
+        settings = tuple(
+            msgspec.structs.replace(
+                each,
+                require_limits=require_limits or each.require_limits,
+                certifier_fd=certifier.channel(GROUP, each.worker_id),
+            )
+            for each in settings
+        )
         return cls(users, settings)
 
     @property
@@ -81,7 +97,7 @@ class LocalWorkers:
                 f"worker {each.worker_id}",
                 "liftlock.processes.worker",
                 lambda each=each: msgspec.json.encode(each),  # type: ignore[misc] # mypy can't infer a default's type
-                pass_fds=each.lock_fds,
+                pass_fds=(*each.lock_fds, each.certifier_fd),
                 grace_s=WORKER_GRACE_S,
             )
             for each in self.settings
@@ -111,6 +127,7 @@ def _settings(
             slots=slice(number, number + 1),
         ),
         lock_fds=users.locks[number : number + 1],
+        certifier_fd=-1,
         user=worker,
         wheelhouse=None if wheelhouse is None else str(wheelhouse),
     )

@@ -20,9 +20,12 @@ from pathlib import Path
 import click
 import msgspec
 
+from liftlock.adapters.system.clock import SystemClock
+from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.errors import InputInvalidError, IsolationUnavailableError
 from liftlock.processes import state_directory
-from liftlock.processes.local_workers import LocalWorkers
+from liftlock.processes.certifying import Certifier
+from liftlock.processes.local_workers import LEVEL, QUEUE, LocalWorkers
 from liftlock.processes.settings import ControlPlaneSettings, StaticClientSettings
 from liftlock.processes.supervisor import Child, Supervisor
 
@@ -144,13 +147,16 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
     host = f"[{options.host}]" if ":" in options.host else options.host
     root_url = f"http://{host}:{listening.getsockname()[1]}"
     root_token = _root_credentials(options.state_dir, root_url)
+    certifier = Certifier(options.state_dir, QUEUE, LEVEL, SystemClock(), SystemEntropy())
     workers = LocalWorkers.prepare(
         options.state_dir,
         options.workers,
         options.wheelhouse,
         root_url,
         require_limits=options.require_limits,
+        certifier=certifier,
     )
+    certifier.attend()
     for line in workers.isolation_lines:
         click.echo(f"liftlock: {line}", err=True)
     clients = (

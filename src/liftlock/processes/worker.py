@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import structlog
 import uvloop
 
+from liftlock.adapters.keys.worker_key import WorkerKey
 from liftlock.adapters.queue_http.client import HttpQueueClient
 from liftlock.adapters.queue_http.signed_http import SignedHttp
 from liftlock.adapters.sandbox.client import BubblewrapSandbox
@@ -47,6 +49,7 @@ def main() -> None:
     told = settings.read(settings_fd, WorkerSettings)
     configure_logging(f"worker {told.worker_id}")
     os.umask(0o022)
+    os.set_inheritable(told.certifier_fd, False)
     try:
         launcher = spawn_launcher(told.launcher, told.lock_fds)
         for descriptor in told.lock_fds:
@@ -89,6 +92,7 @@ async def _serve(told: WorkerSettings, sandbox: Sandbox, stop: asyncio.Event) ->
     parts = Parts(
         identity=Identity(told.queue_id, told.worker_group, told.worker_id),
         queue=HttpQueueClient(http, Credentials(told.client_id, told.access_token)),
+        signer=WorkerKey.open(state, socket.socket(fileno=told.certifier_fd), clock, entropy),
         sandbox=sandbox,
         store=FileInputStore(Path(told.launcher.store_dir), entropy),
         wheelhouse=None if told.wheelhouse is None else DirectoryWheelhouse(Path(told.wheelhouse)),

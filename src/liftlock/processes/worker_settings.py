@@ -29,6 +29,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: str
     launcher: LauncherSettings
     lock_fds: tuple[int, ...] = ()
+    certifier_fd: int
+    """An inherited socket to who certifies this worker's key."""
     user: UserIds | None = None
     wheelhouse: str | None = None
     storage_origins: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from liftlock.ports.clock import Clock
 from liftlock.ports.input_store import InputStore, Wheelhouse
 from liftlock.ports.queue_client import QueueClient
 from liftlock.ports.sandbox import Sandbox
+from liftlock.ports.signer import WorkerSigner
 from liftlock.worker.interpreter import Interpreters
 from liftlock.worker.journal import Journal
 from liftlock.worker.payload import Bounds
@@ -29,6 +30,7 @@ class Parts:
 
     identity: Identity
     queue: QueueClient
+    signer: WorkerSigner
     sandbox: Sandbox
     store: InputStore
     wheelhouse: Wheelhouse | None

@@ -28,6 +28,7 @@ RESERVED_ARTIFACTS = (
     LIVE_LOG,
     "public/chain-of-trust.json",
     "public/chain-of-trust.json.sig",
+    "public/provenance.intoto.json",
 )
 RESERVED_ENV = frozenset(
     {

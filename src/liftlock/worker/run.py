@@ -1,32 +1,36 @@
 """One claimed run, from its journal entry to its resolution.
 
-Claim → plan → fetch, measure, unpack → run → the tree is dead → collect → upload → resolve. Whatever ends a run, its
+Claim → plan → fetch, measure, unpack → run → the tree is dead → collect → upload → attest → resolve. Whatever ends a run, its
 sandbox is dead before anything is said to the control plane.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 import structlog
 
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.inputs.manifest import Failed
+from liftlock.domain.provenance.chain import Output
 from liftlock.errors import ConflictError, IsolationUnavailableError, LiftlockError, SandboxFailedError
-from liftlock.ports.queue_client import Claim, Lease, QueueUnavailableError, Upload
+from liftlock.ports.queue_client import Claim, Lease, QueueUnavailableError
 from liftlock.ports.sandbox import DiskLimits
+from liftlock.ports.signer import UncertifiedError
 from liftlock.values.instants import parse_instant
+from liftlock.worker.attest import JSON, Finished, Uploads, attest
 from liftlock.worker.lease import LeaseKeeper
 from liftlock.worker.outcome import Outcome, RunEndedError
 from liftlock.worker.parts import Parts
-from liftlock.worker.payload import MANIFEST_NAME
+from liftlock.worker.payload import BACKING_LOG, LIVE_LOG, MANIFEST_NAME
 from liftlock.worker.run_body import RunBody
 from liftlock.worker.run_log import RunLog
 
+T = TypeVar("T")
 RETRY_S = (0.5, 1.0, 2.0, 5.0)
 HAND_BACK_S = 4.0
 """How long the report of a shutdown may take, and how long the log's upload after it."""
@@ -46,6 +50,7 @@ class TaskRun:
         self._expires = parse_instant(claim.task["expires"], what="expires")
         self._directory = parts.runs_dir / f"{claim.run.task_id}-{claim.run.run_id}"
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._began = parts.clock.now()
         self._keeper = LeaseKeeper(parts.queue, parts.clock, claim.run, claim.lease, self._renewed)
 
     def shut_down(self) -> None:
@@ -118,7 +123,7 @@ class TaskRun:
         outcome, failed = await self._outcome(body, log)
         await body.remove_scratch()
         log.lines.note(f"the run ends as {outcome}")
-        await self._finish(outcome, msgspec.json.encode(body.manifest(failed)), log)
+        await self._finish(outcome, body, failed, log)
 
     async def _outcome(self, body: RunBody, log: RunLog) -> tuple[Outcome, Failed | None]:
         try:
@@ -152,15 +157,43 @@ class TaskRun:
             return "worker-shutdown"
         return "internal-error"
 
-    async def _finish(self, outcome: Outcome, manifest: bytes, log: RunLog) -> None:
-        """Upload manifest and log, and resolve; each is repeated for as long as the claim holds."""
-        run, queue = self._claim.run, self._parts.queue
-        await self._persist(lambda: self._upload_manifest(manifest), "the manifest")
-        await self._persist(log.upload, "the log")
-        await self._persist(lambda: queue.report(run, self._credentials(), outcome), None)
+    async def _finish(self, outcome: Outcome, body: RunBody, failed: Failed | None, log: RunLog) -> None:
+        """Upload manifest, log and chain of trust, and resolve; each is repeated for as long as the claim holds.
 
-    async def _persist(self, act: Callable[[], Awaitable[None]], optional: str | None) -> None:
-        """Repeat `act` until the control plane answers. What is `optional` may be refused; that is logged.
+        A run that has no chain, though it ended by itself, is no one's to build upon: it ends as internal-error.
+        """
+        run, parts, manifest = self._claim.run, self._parts, body.manifest(failed)
+        uploads = Uploads(parts, self._claim, self._credentials, self._expires)
+        if outcome in ("completed", "failed") and not await self._can_sign(log):
+            outcome = "internal-error"
+        shown = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+        told = await self._persist(lambda: uploads.document(MANIFEST_NAME, JSON, shown), "the manifest")
+        packed = await self._persist(log.upload, "the log")
+        if outcome == "completed" or outcome == "failed":  # noqa: PLR1714 -- a set does not narrow the type
+            logs = () if packed is None else (BACKING_LOG, LIVE_LOG)
+            outputs = [Output(name, packed.sha256, packed.size) for name in logs if packed is not None]
+            outputs += [*body.outputs, *([] if told is None else [told])]
+            finished = Finished(outcome, self._began, tuple(outputs), manifest, body.limits)
+            attested = await attest(parts, self._claim, finished)
+            if not await self._persist(lambda: uploads.attestations(attested), "the chain of trust"):
+                outcome = "internal-error"
+        resolution = outcome
+        await self._persist(lambda: parts.queue.report(run, self._credentials(), resolution), None)
+
+    async def _can_sign(self, log: RunLog) -> bool:
+        """Tell whether this worker's key is certified; if not, the run's log says so."""
+        try:
+            await self._parts.signer.certificate()
+        except UncertifiedError as error:
+            log.lines.note(f"the run can't be attested, so it does not count: {error.message}")
+            _log.error("a run can't be attested", run=str(self._claim.run), error=error.message)
+            return False
+        return True
+
+    async def _persist(self, act: Callable[[], Awaitable[T]], optional: str | None) -> T | None:
+        """Return what `act` returns, repeated until the control plane answers.
+
+        What is `optional` may be refused; that is logged, and None returned.
 
         Raises:
             ConflictError: the run is no longer ours.
@@ -168,7 +201,7 @@ class TaskRun:
         failures = 0
         while True:
             try:
-                await act()
+                return await act()
             except QueueUnavailableError:
                 await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
                 failures += 1
@@ -183,19 +216,7 @@ class TaskRun:
                     code=error.code,
                     error=error.message,
                 )
-                return
-            else:
-                return
-
-    async def _upload_manifest(self, content: bytes) -> None:
-        descriptor = os.memfd_create("manifest", os.MFD_CLOEXEC)
-        try:
-            content = msgspec.json.format(content, indent=2) + b"\n"
-            os.write(descriptor, content)
-            upload = Upload(MANIFEST_NAME, "application/json", self._expires, descriptor, len(content))
-            await self._parts.queue.upload(self._claim.run, self._credentials(), upload)
-        finally:
-            os.close(descriptor)
+                return None
 
     async def _hand_back(self, log: RunLog) -> None:
         """Report that the worker ends: the queue retries the run at once. The log follows if there is time."""

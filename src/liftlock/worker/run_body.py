@@ -12,6 +12,7 @@ import structlog
 
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.inputs.manifest import Failed, RunFacts, manifest
+from liftlock.domain.provenance.chain import Output
 from liftlock.errors import InputValidationError, LiftlockError
 from liftlock.ports.queue_client import Claim
 from liftlock.ports.sandbox import DataFile, DiskLimits, Scratch
@@ -30,7 +31,10 @@ _log = structlog.get_logger(__name__)
 
 
 class RunBody:
-    """Performs one run in one slot. `directory`: the worker's own, for this run."""
+    """Performs one run in one slot. `directory`: the worker's own, for this run.
+
+    `outputs`: artifacts that were uploaded, in order; `limits`: what the commands could use. Both grow.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,8 @@ class RunBody:
         self._scratch: Scratch | None = None
         self._preparer: Preparer | None = None
         self._proxy: ApiProxy | None = None
+        self.outputs: tuple[Output, ...] = ()
+        self.limits: dict[str, Any] = {}
 
     async def perform(self) -> Outcome:
         """Return how the run ended; no process of it is alive.
@@ -72,6 +78,7 @@ class RunBody:
         for line in parts.sandbox.isolation.lines():
             self._lines.note(line)
         payload = self._parse()
+        self.limits = msgspec.to_builtins(payload.resources) | {"maxRunTime": payload.max_run_s}
         disk = DiskLimits(max_bytes=payload.resources.disk_bytes)
         self._scratch = await parts.sandbox.new_scratch(self._slot, disk)
         self._preparer = self._make_preparer(self._scratch)
@@ -151,4 +158,6 @@ class RunBody:
             held=self._held,
             spool=self._directory,
         )
-        return await collector.collect(payload.artifacts)
+        complete = await collector.collect(payload.artifacts)
+        self.outputs = tuple(Output(one.name, one.sha256, one.size) for one in collector.sent)
+        return complete

@@ -15,7 +15,7 @@ from liftlock.errors import LiftlockError
 from liftlock.ports.clock import Clock
 from liftlock.ports.queue_client import QueueClient, RunKey, Upload
 from liftlock.worker.logs.live import LiveLog
-from liftlock.worker.logs.spool import Spool
+from liftlock.worker.logs.spool import Packed, Spool
 from liftlock.worker.logs.task_log import TaskLog
 from liftlock.worker.payload import BACKING_LOG, LIVE_LOG
 
@@ -64,8 +64,8 @@ class RunLog:
         await self._queue.link(self._run, self._credentials(), LIVE_LOG, BACKING_LOG, LOG_TYPE, self._expires)
         self._linked = True
 
-    async def upload(self) -> None:
-        """Send the whole log as an artifact.
+    async def upload(self) -> Packed:
+        """Send the whole log as an artifact; return what it measures.
 
         Raises:
             ConflictError, QueueUnavailableError, …: as `QueueClient.upload`.
@@ -80,6 +80,7 @@ class RunLog:
             os.close(descriptor)
         if not self._linked:
             await self._link()
+        return packed
 
     async def close(self) -> None:
         """Stop showing it and close its file."""
