@@ -70,5 +70,7 @@ def _range(request_headers: Mapping[str, str], etag: str, size: int) -> tuple[in
     if not first:
         return (max(0, size - int(last)), size) if int(last) else (size, size)
     start = int(first)
+    if last and int(last) < start:
+        return None
     stop = min(size, int(last) + 1) if last else size
     return (start, stop) if start < size else (size, size)
