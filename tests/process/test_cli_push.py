@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import requests
 
 from control_plane_server import ROOT, Served, serve
+from git_source import commit, git, new_source
 from liftlock.cli import main
 from liftlock.cli.client import Api
 from liftlock.cli.exit_codes import Exit
@@ -42,34 +42,9 @@ def _as_root(tmp_path: Path, served: Served, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("TASKCLUSTER_CERTIFICATE", raising=False)
 
 
-def git(folder: Path, *arguments: str, **environment: str) -> str:
-    done = subprocess.run(
-        ["git", "-c", "user.name=Robin", "-c", "user.email=robin@example.org", *arguments],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1", **environment},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return (done.stdout + done.stderr).strip()
-
-
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """A working copy whose origin is the bare repository beside it."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "widget.git")
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "remote", "add", "origin", str(tmp_path / "widget.git"))
-    return folder
-
-
-def commit(work: Path, content: str = CONFIG) -> str:
-    (work / ".taskcluster.yml").write_text(content)
-    git(work, "add", "--all")
-    git(work, "commit", "--quiet", "--allow-empty", "-m", "Subject\x1b[31m\n\nBody")
-    return git(work, "rev-parse", "HEAD")
+    return new_source(tmp_path)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = Exit.OK) -> str:
@@ -108,7 +83,7 @@ def test_a_git_push_rings_and_becomes_a_decision_task(work: Path, capsys: pytest
     give_roles()
     register(capsys, work)
     run(capsys, "push", "install-hook", "widget", str(work.parent / "widget.git"))
-    revision = commit(work)
+    revision = commit(work, CONFIG)
     git(work, "push", "--quiet", "origin", "main", LIFTLOCK_PUSHER="robin")
     found = pushed(capsys, revision)
     assert (found["id"], found["owner"], found["ownerStanding"]) == (1, "robin", "claimed")
@@ -121,7 +96,7 @@ def test_the_log_is_listed_and_shown_without_driving_the_terminal(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     register(capsys, work)
-    revision = commit(work)
+    revision = commit(work, CONFIG)
     git(work, "push", "--quiet", "origin", "main")
     assert run(capsys, "push", "notify", "widget", "--claim", "main", revision, "sam") == "rang for widget\n"
     pushed(capsys, revision)
@@ -151,7 +126,7 @@ def test_why_a_push_has_no_task_is_shown_and_is_a_failure_for_scripts(
 def test_a_branch_that_is_there_at_registration_is_decided_only_if_asked(
     work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    revision = commit(work)
+    revision = commit(work, CONFIG)
     git(work, "push", "--quiet", "origin", "main")
     register(capsys, work)
     run(capsys, "project", "rm", "widget")
@@ -163,7 +138,7 @@ def test_the_source_of_a_push_is_a_bundle_that_git_can_clone(
     work: Path, served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     register(capsys, work)
-    revision = commit(work)
+    revision = commit(work, CONFIG)
     git(work, "push", "--quiet", "origin", "main")
     run(capsys, "push", "notify", "widget")
     pushed(capsys, revision)
