@@ -172,6 +172,12 @@ class PushWorld:
         [push] = await self.store.pushes(name, PushQuery(branch=branch, limit=1))
         return push
 
+    async def observe_quietly(self) -> None:
+        """Ring for widget and look at it once."""
+        await self.watch.ring("widget", ())
+        await self.watch.step()
+        await self.watch.settle()
+
     async def observe_content(self, name: str, content: str) -> Push:
         """Commit `content` to main as the project's own source has it, and return its push."""
         self.repository.commit_to("main", content, project=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,23 @@ async def test_rings_that_come_while_a_fetch_runs_lead_to_one_more(world: PushWo
     before = world.repository.fetches
     await world.watch.settle()
     assert world.repository.fetches - before <= 2
+
+
+async def test_who_rings_without_end_makes_liftlock_fetch_no_faster_than_its_pace(
+    world: PushWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr("liftlock.services.watch_pushes.asyncio.sleep", sleep)
+    for _ in range(BURST + 3):
+        await world.observe_quietly()
+    assert waited == [1.0] * 3
+    world.clock.instant += timedelta(seconds=BURST + 3)
+    await world.observe_quietly()
+    assert len(waited) == 3
 
 
 async def test_who_registers_a_repository_needs_its_roles(world: PushWorld) -> None:
