@@ -128,6 +128,16 @@ def _from_now(names: Names, meter: Meter, arguments: list[Any]) -> str:
     return from_now(arguments[0], meter.now if reference is None else reference)
 
 
+def _as_slugid(names: Names, _meter: Meter, arguments: list[Any]) -> str:
+    """Return `ownTaskId`: templates of decision tasks call their one task's id by a label of their own choice."""
+    if len(arguments) != 1 or type(arguments[0]) is not str:
+        raise _wrong("as_slugid")
+    own = names.get("ownTaskId")
+    if type(own) is not str:
+        raise TemplateRefusedError("as_slugid(): there is no ownTaskId here")
+    return own
+
+
 def _type_of(_meter: Meter, value: Any) -> str:
     return _TYPES[type(value)]
 
@@ -166,5 +176,6 @@ FUNCTIONS: dict[str, Function] = {
         Function("fromNow", _from_now),
         _fixed("typeof", _type_of, lambda value: type(value) in _TYPES),
         Function("defined", _defined),
+        Function("as_slugid", _as_slugid),
     )
 }

@@ -9,6 +9,7 @@ import pytest
 
 from liftlock.domain.pushes.config_file import parse_config
 from liftlock.domain.pushes.decision import decision_task
+from liftlock.domain.templates.template import compile_template
 from liftlock.errors import InputInvalidError, TemplateRefusedError
 
 OWN = "fN1SbArXTPSVFNUvaOlinQ"
@@ -55,3 +56,21 @@ def test_what_is_not_one_task_of_its_own_group_is_refused(tasks: str, message: s
 def test_a_mistake_in_the_template_names_the_place() -> None:
     with pytest.raises(TemplateRefusedError, match="nowhere"):
         _decide('["${nowhere}"]')
+
+
+@pytest.mark.parametrize("label", ["decision", "decision_task", "any"])
+def test_as_slugid_is_the_decision_tasks_own_id_by_whatever_label(label: str) -> None:
+    task = _decide(f"[{{taskId: '${{as_slugid(\"{label}\")}}', x: '${{as_slugid(\"{label}\")}}'}}]")
+    assert task is not None
+    assert task["x"] == OWN
+
+
+@pytest.mark.parametrize("call", ["as_slugid()", "as_slugid(1)", "as_slugid('a', 'b')"])
+def test_as_slugid_takes_one_label(call: str) -> None:
+    with pytest.raises(TemplateRefusedError, match="as_slugid"):
+        _decide(f'["${{{call}}}"]')
+
+
+def test_as_slugid_needs_a_decision_tasks_context() -> None:
+    with pytest.raises(TemplateRefusedError, match="there is no ownTaskId here"):
+        compile_template("${as_slugid('a')}").render({}, now=NOW)
