@@ -19,21 +19,14 @@ import taskcluster
 from control_plane_server import WORKER, Served, serve
 from liftlock.adapters.queue_http.client import HttpQueueClient
 from liftlock.adapters.queue_http.signed_http import SignedHttp
-from liftlock.adapters.store_files.store import FileInputStore
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.credentials.signing import sign_request
-from liftlock.worker.interpreter import Interpreters
-from liftlock.worker.journal import Journal
-from liftlock.worker.parts import Identity, Parts
-from liftlock.worker.payload import Bounds
-from liftlock.worker.worker import Worker
-from sandboxes import KINDS, machine
 from task_builders import document
+from worker_world import world
 
 pytestmark = pytest.mark.process
-MIB = 1 << 20
 
 CLIENT = """
 import http.client, json, os, socket, urllib.parse
@@ -93,31 +86,11 @@ class Tasks:
 
 @asynccontextmanager
 async def worker(served: Served, tmp_path: Path) -> AsyncIterator[Tasks]:
-    clock, entropy = SystemClock(), SystemEntropy()
-    http = SignedHttp(served.root_url, clock, entropy)
-    async with machine(KINDS[0], slots=1) as made:
-        parts = Parts(
-            identity=Identity("local/unprivileged", "local", "w"),
-            queue=HttpQueueClient(http, Credentials(WORKER.client_id, WORKER.access_token)),
-            sandbox=made.sandbox,
-            store=FileInputStore(made.store, entropy),
-            wheelhouse=None,
-            interpreters=Interpreters(),
-            clock=clock,
-            journal=Journal(tmp_path / "worker/claims"),
-            runs_dir=tmp_path / "worker/runs",
-            bounds=Bounds(512 * MIB, 64, 2.0, 64 * MIB, 120, 32 * MIB),
-            max_log_bytes=16 * MIB,
-            secrets=(WORKER.access_token,),
-        )
-        stop = asyncio.Event()
-        serving = asyncio.create_task(Worker(parts).serve(stop, grace_s=0))
-        try:
-            yield Tasks(served)
-        finally:
-            stop.set()
-            await asyncio.wait_for(serving, 60)
-            await http.close()
+    http = SignedHttp(served.root_url, SystemClock(), SystemEntropy())
+    queue = HttpQueueClient(http, Credentials(WORKER.client_id, WORKER.access_token))
+    async with world(tmp_path, queue=queue):  # type: ignore[arg-type]
+        yield Tasks(served)
+    await http.close()
 
 
 async def test_a_task_has_its_own_scopes_and_not_those_of_its_run(control: Served, tmp_path: Path) -> None:
