@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,8 +14,11 @@ from liftlock.domain.provenance.certificates import (
     WorkerCertificate,
     certificate_payload,
 )
+from liftlock.domain.provenance.chain import CHAIN_NAME, SIGNATURE_NAME, Output, RunRecord, chain_document
 from liftlock.domain.provenance.envelope import enveloped, signed_bytes
 from liftlock.domain.provenance.keys import key_id
+from liftlock.domain.provenance.producers import Trust
+from liftlock.values.json import encode
 
 ALWAYS = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
 
@@ -81,6 +84,51 @@ class CertifiedSigner:
         return self.held, self.envelope
 
 
-def days(number: float) -> timedelta:
-    """So many days."""
-    return timedelta(days=number)
+class KnownPools:
+    """Implements `ports.trusted_keys.TrustedKeys`."""
+
+    def __init__(self, *pools: Pool, **more: Any) -> None:
+        self.trust = Trust(tuple(each.key for each in pools or (Pool(),)), **more)
+
+    def current(self) -> Trust:
+        """Return the trust."""
+        return self.trust
+
+
+def produced(
+    signer: CertifiedSigner, task_id: str, artifacts: dict[str, bytes], level: int = 3, **more: Any
+) -> dict[tuple[str, str], bytes]:
+    """What a finished run of `task_id` left: its artifacts with chain and signature; `more` is of the record."""
+    record = {
+        "task_id": task_id,
+        "run_id": 0,
+        "task": task(level),
+        "worker_group": signer.held.worker_group,
+        "worker_id": signer.held.worker_id,
+        "pool": signer.held.pool,
+        "level": level,
+        "outcome": "completed",
+        "started": datetime(2026, 1, 1, 11, tzinfo=UTC),
+        "finished": datetime(2026, 1, 1, 12, tzinfo=UTC),
+        "outputs": tuple(
+            Output(name, hashlib.sha256(data).hexdigest(), len(data)) for name, data in artifacts.items()
+        ),
+        "manifest": {"inputs": []},
+        "limits": {},
+        "certificate": signer.envelope,
+    } | more
+    content = encode(chain_document(RunRecord(**record)))
+    made = artifacts | {CHAIN_NAME: content, SIGNATURE_NAME: signer.sign(content)}
+    return {(task_id, name): data for name, data in made.items()}
+
+
+def task(level: int = 3, **more: Any) -> dict[str, Any]:
+    """A definition of that level."""
+    return {
+        "taskQueueId": "local/unprivileged",
+        "schedulerId": f"demo-level-{level}",
+        "taskGroupId": "GGGGGGGGQ2qAAAAAAAAAAA",
+        "dependencies": [],
+        "scopes": [],
+        "payload": {},
+    } | more

@@ -28,7 +28,7 @@ from liftlock.domain.provenance.certificates import (
 )
 from liftlock.domain.provenance.envelope import enveloped, signed_bytes
 from liftlock.domain.provenance.keys import key_id, to_text
-from liftlock.errors import NotFoundError, StorageError
+from liftlock.errors import InputInvalidError, NotFoundError, StorageError
 from liftlock.ports.entropy import Entropy
 from liftlock.values.instants import format_instant
 
@@ -67,12 +67,21 @@ class PublishedKey(msgspec.Struct, frozen=True, rename="camel"):
     created: str
 
 
+class Revoked(msgspec.Struct, frozen=True, rename="camel"):
+    """A key, of a pool or a worker, that counts no more, for what it signed before as well."""
+
+    key_id: str
+    at: str
+    reason: str
+
+
 class Published(msgspec.Struct, frozen=True, rename="camel"):
-    """What everybody may know: keys, and the certificates that were issued, oldest first."""
+    """What everybody may know: keys, the certificates that were issued (oldest first), and revocations."""
 
     format: str
     pools: tuple[PublishedKey, ...]
     certificates: tuple[dict[str, Any], ...]
+    revoked: tuple[Revoked, ...] = ()
 
 
 class PoolKeys:
@@ -129,9 +138,29 @@ class PoolKeys:
             payload = certificate_payload(certificate)
             signature = private.sign(signed_bytes(CERTIFICATE_TYPE, payload))
             envelope = enveloped(CERTIFICATE_TYPE, payload, held.current, signature)
-            kept = [one for one in self._certificates() if read_issued(one).not_after > now - LIFETIME]
-            self._publish(file, [*kept, envelope][-MAX_PUBLISHED_CERTIFICATES:])
+            kept = [
+                one for one in self._published().certificates if read_issued(one).not_after > now - LIFETIME
+            ]
+            self._publish(file, certificates=(*kept, envelope)[-MAX_PUBLISHED_CERTIFICATES:])
             return envelope
+
+    def revoke(self, key_id: str, reason: str, *, now: datetime) -> None:
+        """Let a key, of a pool or a worker, count no more; doing it again changes nothing.
+
+        Raises:
+            NotFoundError: nothing published has that key.
+            InputInvalidError: it is the current key of a pool, which has to be rotated first.
+        """
+        with self._locked():
+            file, held = self._read(), self._published()
+            if any(pool.current == key_id for pool in file.pools.values()):
+                raise InputInvalidError(f"{key_id} is the current key of its pool: rotate it first")
+            known = {each.key_id for each in held.pools}
+            known |= {read_issued(each).key_id for each in held.certificates}
+            if key_id not in known:
+                raise NotFoundError(f"no pool and no worker has the key {key_id[:100]}")
+            if all(each.key_id != key_id for each in held.revoked):
+                self._publish(file, revoked=(*held.revoked, Revoked(key_id, format_instant(now), reason)))
 
     def _add(self, pool: _Pool, now: datetime) -> str:
         seed = self._entropy.token_bytes(_SEED_BYTES)
@@ -147,7 +176,7 @@ class PoolKeys:
             file = self._read()
             yield file
             replace_file(self._directory / PRIVATE_FILE, msgspec.json.encode(file))
-            self._publish(file, self._certificates())
+            self._publish(file)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -181,13 +210,13 @@ class PoolKeys:
             raise StorageError(f"key file {path}: expected format {FORMAT}, with a current key in each pool")
         return found
 
-    def _certificates(self) -> list[dict[str, Any]]:
+    def _published(self) -> Published:
         try:
-            return list(read_published(self.published_path).certificates)
+            return read_published(self.published_path)
         except FileNotFoundError:
-            return []
+            return Published(PUBLISHED_FORMAT, (), ())
 
-    def _publish(self, file: _PrivateFile, certificates: list[dict[str, Any]]) -> None:
+    def _publish(self, file: _PrivateFile, **changes: Any) -> None:
         pools = tuple(
             PublishedKey(
                 name,
@@ -200,7 +229,7 @@ class PoolKeys:
             for name, pool in sorted(file.pools.items())
             for each, key in pool.keys.items()
         )
-        content = msgspec.json.encode(Published(PUBLISHED_FORMAT, pools, tuple(certificates)))
+        content = msgspec.json.encode(msgspec.structs.replace(self._published(), pools=pools, **changes))
         replace_file(self.published_path, content, mode=0o644)
 
 

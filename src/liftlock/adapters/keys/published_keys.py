@@ -1,0 +1,48 @@
+"""What is published of pools' keys, as a file that is read anew whenever it was replaced."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from liftlock.adapters.keys.pool_keys import Published, read_published
+from liftlock.domain.provenance.certificates import PoolKey
+from liftlock.domain.provenance.keys import KEY_BYTES, UntrustedError, from_text
+from liftlock.domain.provenance.producers import Trust
+from liftlock.errors import StorageError
+
+
+class PublishedKeys:
+    """Implements `ports.trusted_keys.TrustedKeys` by the file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._held: tuple[Published, Trust] | None = None
+
+    def current(self) -> Trust:
+        """Return what counts now; see the port."""
+        return self._read()[1]
+
+    def published(self) -> Published:
+        """Return all that is published; StorageError if it can't be read."""
+        return self._read()[0]
+
+    def _read(self) -> tuple[Published, Trust]:
+        try:
+            found = os.stat(self._path)
+            stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if self._held is None or stamp != self._seen:
+                published = read_published(self._path)
+                self._held, self._seen = (published, _trust(published)), stamp
+        except (OSError, UntrustedError) as error:
+            raise StorageError(f"published keys {self._path}: {error}") from error
+        return self._held
+
+
+def _trust(published: Published) -> Trust:
+    pools = tuple(
+        PoolKey(each.pool, each.level, from_text(each.public_key, what=f"key of {each.pool}", size=KEY_BYTES))
+        for each in published.pools
+    )
+    return Trust(pools, frozenset(each.key_id for each in published.revoked))
