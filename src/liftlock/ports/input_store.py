@@ -19,6 +19,12 @@ class InputRejectedError(LiftlockError):
     code = "InputRejected"
 
 
+class StoreDamagedError(LiftlockError):
+    """A stored file no longer measures what it is called: the store was changed from outside, or the disk fails."""
+
+    code = "StoreDamaged"
+
+
 class Blob(msgspec.Struct, frozen=True):
     """A stored file: read-only, never changed. `path` is absolute."""
 
@@ -31,13 +37,33 @@ class InputStore(Protocol):
     """Blobs and trees."""
 
     async def add(
-        self, chunks: AsyncIterator[bytes], *, what: str, max_bytes: int, sha256: str | None = None
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        what: str,
+        max_bytes: int,
+        sha256: str | None = None,
+        sha512: str | None = None,
+        size: int | None = None,
     ) -> Blob:
         """Store what `chunks` gives.
 
         Raises:
-            InputRejectedError: it has more than `max_bytes`, or does not measure `sha256`; `what` names it.
+            InputRejectedError: it has more than `max_bytes`, or does not measure `sha256`, `sha512` or `size`;
+                `what` names it.
         """
+        ...
+
+    async def verified(self, sha256: str) -> Blob | None:
+        """Return a stored blob that still measures its name: measured anew whenever its file was touched.
+
+        Raises:
+            StoreDamagedError: its bytes were changed in the store; the file stays there for whoever looks into it.
+        """
+        ...
+
+    async def known_by_sha512(self, sha512: str) -> str | None:
+        """Return the sha256 of a blob that measured `sha512` when it was stored, or None."""
         ...
 
     def blob(self, sha256: str) -> Blob | None:

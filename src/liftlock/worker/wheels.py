@@ -83,7 +83,7 @@ class Wheels:
         if isinstance(chosen, str):
             raise NotFoundError(chosen)
         sha256, file = chosen
-        blob = self._store.blob(sha256)
+        blob = await self._store.verified(sha256)
         if blob is None:
             blob = await self._store.add(
                 wheelhouse.read(file), what=file, max_bytes=MAX_WHEEL_BYTES, sha256=sha256

@@ -14,13 +14,16 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from liftlock.adapters.store_files.measuring import Measuring
 from liftlock.ports.entropy import Entropy
-from liftlock.ports.input_store import Blob, InputRejectedError
+from liftlock.ports.input_store import Blob, InputRejectedError, StoreDamagedError
 
 DEFAULT_MAX_BYTES = 50 << 30
 KEPT_S = 6 * 3600.0
 """Blobs that were needed within so long before the newest one are never removed."""
 _BOOT = "/proc/sys/kernel/random/boot_id"
+_Stamp = tuple[int, int, int, int]
+"""Of a file as it was measured: inode, size, times of its content and of the file itself, which nobody can set."""
 
 
 class FileInputStore:
@@ -32,7 +35,10 @@ class FileInputStore:
         self._blobs = directory / "blobs" / "sha256"
         self._fresh = directory / "incoming"
         self._trees = directory / "trees"
-        for path in (self._blobs, self._fresh, self._trees):
+        self._long = directory / "sha512"
+        self._stamps: dict[str, _Stamp] = {}
+        self._measured_long: set[str] = set()
+        for path in (self._blobs, self._fresh, self._trees, self._long):
             path.mkdir(parents=True, exist_ok=True, mode=0o755)
         for left in self._fresh.iterdir():
             left.unlink()
@@ -40,45 +46,89 @@ class FileInputStore:
         self._forget_trees_of_another_boot(directory / "boot")
 
     async def add(
-        self, chunks: AsyncIterator[bytes], *, what: str, max_bytes: int, sha256: str | None = None
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        what: str,
+        max_bytes: int,
+        sha256: str | None = None,
+        sha512: str | None = None,
+        size: int | None = None,
     ) -> Blob:
         """Store what `chunks` gives; see the port."""
         fresh = self._fresh / self._entropy.token_bytes(12).hex()
-        digest, size = hashlib.sha256(), 0
+        most = max_bytes if size is None else min(max_bytes, size)
+        measuring = Measuring(what, most, long=sha512 is not None)
         try:
             with fresh.open("xb") as out:
                 async for chunk in chunks:
-                    size += len(chunk)
-                    if size > max_bytes:
-                        raise InputRejectedError(f"{what}: it has more than {max_bytes} bytes")
-                    digest.update(chunk)
+                    measuring.update(chunk)
                     out.write(chunk)
-                measured = digest.hexdigest()
-                if sha256 is not None and measured != sha256:
-                    raise InputRejectedError(
-                        f"{what}: declared sha256 {sha256}, observed {measured} ({size} bytes)"
-                    )
+                measuring.check(sha256=sha256, sha512=sha512, size=size)
                 out.flush()
                 os.fchmod(out.fileno(), 0o444)
                 await asyncio.to_thread(os.fsync, out.fileno())
+            measured = measuring.sha256
             target = self._blobs / measured
             if not target.exists():
-                self._bytes += size
+                self._bytes += measuring.size
             fresh.rename(target)
+            self._stamps[measured] = _stamp(target.stat())
             _sync_directory(self._blobs)
+            if sha512 is not None:
+                self._remember(sha512, measured)
             self._make_room()
         finally:
             fresh.unlink(missing_ok=True)
-        return Blob(measured, size, str(target))
+        return Blob(measured, measuring.size, str(target))
 
     def blob(self, sha256: str) -> Blob | None:
         """Return a stored blob."""
         path = self._blobs / sha256
         try:
+            facts = path.stat()
             os.utime(path)  # it is needed again: keep it longer
-            return Blob(sha256, path.stat().st_size, str(path))
+            if self._stamps.get(sha256) == _stamp(facts):
+                self._stamps[sha256] = _stamp(path.stat())
         except FileNotFoundError:
             return None
+        return Blob(sha256, facts.st_size, str(path))
+
+    async def verified(self, sha256: str) -> Blob | None:
+        """Return a stored blob that still measures its name; see the port."""
+        path = self._blobs / sha256
+        try:
+            facts = path.stat()
+            if self._stamps.get(sha256) != _stamp(facts):
+                measured = await asyncio.to_thread(_measure, path)
+                if measured != sha256:
+                    raise StoreDamagedError(
+                        f"the worker's store was changed: declared sha256 {sha256}, observed {measured}"
+                        f" ({facts.st_size} bytes)"
+                    )
+                self._stamps[sha256] = _stamp(facts)
+        except FileNotFoundError:
+            return None
+        return self.blob(sha256)
+
+    async def known_by_sha512(self, sha512: str) -> str | None:
+        """Return the sha256 of a blob that measured `sha512`; see the port."""
+        try:
+            sha256 = (self._long / sha512).read_text(encoding="ascii")
+            if sha512 not in self._measured_long:
+                measured = await asyncio.to_thread(_measure, self._blobs / sha256, "sha512")
+                if measured != sha512:
+                    return None
+                self._measured_long.add(sha512)
+        except OSError:
+            return None
+        return sha256
+
+    def _remember(self, sha512: str, sha256: str) -> None:
+        fresh = self._fresh / self._entropy.token_bytes(12).hex()
+        fresh.write_text(sha256, encoding="ascii")
+        fresh.rename(self._long / sha512)
+        self._measured_long.add(sha512)
 
     def _make_room(self) -> None:
         """Remove the blobs that were not needed for longest while there are too many bytes; none of a run under way.
@@ -125,6 +175,15 @@ class FileInputStore:
                     # The sandbox's launcher removes what has such a name, at its next start at the latest.
                     tree.rename(self._trees / self.new_tree_name())
             marker.write_text(f"{boot}\n", encoding="ascii")
+
+
+def _stamp(facts: os.stat_result) -> _Stamp:
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+def _measure(path: Path, algorithm: str = "sha256") -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _sync_directory(path: Path) -> None:

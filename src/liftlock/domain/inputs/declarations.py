@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from liftlock.domain.inputs.fields import Fields, list_of, size, text, unique, whole, wrong
+from liftlock.domain.inputs.fields import Fields, flag, list_of, size, text, unique, whole, wrong
 from liftlock.domain.inputs.places import build_path, mount_path, overlaps, relative_path
+from liftlock.domain.inputs.promises import NOTHING, Promise, Signature, promise, sha512, signature, url
 from liftlock.errors import InputValidationError
 from liftlock.values.ids import is_task_id
 
@@ -24,13 +25,17 @@ _REVISION = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})\Z", re.ASCII)
 _PROJECT = re.compile(r"[a-zA-Z0-9_-]{1,50}\Z", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 _ARTIFACT = re.compile(r"[\x20-\x7e]{1,1024}\Z", re.ASCII)
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z", re.ASCII)
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f<>\"\\]{1,1000}\Z")
 
 
 class Mount(msgspec.Struct, frozen=True):
-    """Read-only at `path` (absolute, below /inputs)."""
+    """Read-only at `path` (absolute, below /inputs); `archive`: as the tree that it unpacks to, kept for the next task."""
 
     path: str
+    archive: bool = False
+    strip: int = 0
+    max_bytes: int = 2 << 30
 
 
 class Unpack(msgspec.Struct, frozen=True):
@@ -39,9 +44,17 @@ class Unpack(msgspec.Struct, frozen=True):
     path: str
     strip: int = 0
     max_bytes: int = DEFAULT_UNPACK_BYTES
+    archive: bool = True
+    """False: the file is copied to `path` as it is."""
 
 
-Place = Mount | Unpack
+class Served(msgspec.Struct, frozen=True):
+    """At no path: answered by the locked package index inside the sandbox's network."""
+
+    path: str = ""
+
+
+Place = Mount | Unpack | Served
 
 
 class Git(msgspec.Struct, frozen=True):
@@ -79,8 +92,48 @@ class Raw(msgspec.Struct, frozen=True):
     content: str
 
 
-Source = Git | Pip | TaskArtifact | Raw
-Kind = Literal["git", "pip", "task", "raw"]
+class Url(msgspec.Struct, frozen=True):
+    """What an address gives."""
+
+    url: str
+
+
+class Tooltool(msgspec.Struct, frozen=True):
+    """A file of the pool's tooltool server, found by its sha512; size and digest are the promise."""
+
+    filename: str
+
+
+class IndexArtifact(msgspec.Struct, frozen=True):
+    """An artifact of the task that is indexed at `namespace` when the input is fetched."""
+
+    namespace: str
+    artifact: str
+
+
+class Npm(msgspec.Struct, frozen=True):
+    """The packages that a package-lock.json names, each by its sha512, from the policy's npm registry."""
+
+    lock: Lock
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One answer of an earlier snapshot: what it was to, and the digest of what it held."""
+
+    path: str
+    sha256: str
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The index called `index` by the pool's policy as it was at `before`; with `answers`, replayed from the store."""
+
+    index: str
+    before: str
+    answers: tuple[Answer, ...] | None = None
+
+
+Source = Git | Pip | TaskArtifact | Raw | Url | Tooltool | IndexArtifact | Npm | Snapshot
+Kind = Literal["git", "pip", "task", "raw", "url", "tooltool", "index", "npm", "index-snapshot"]
 
 
 class Declaration(msgspec.Struct, frozen=True):
@@ -91,6 +144,8 @@ class Declaration(msgspec.Struct, frozen=True):
     source: Source
     place: Place
     at: str
+    promise: Promise = NOTHING
+    signature: Signature | None = None
 
 
 def declarations(value: object, path: str) -> tuple[Declaration, ...]:
@@ -103,6 +158,8 @@ def declarations(value: object, path: str) -> tuple[Declaration, ...]:
     unique(((one.name, f"{one.at}.name") for one in found), "name")
     for index, one in enumerate(found):
         for earlier in found[:index]:
+            if isinstance(one.place, Served) or isinstance(earlier.place, Served):
+                continue
             if overlaps(one.place.path, earlier.place.path):
                 raise InputValidationError(
                     f"{one.at}: {one.place.path} lies in the way of {earlier.name} at {earlier.place.path};"
@@ -124,14 +181,41 @@ def _declaration(value: object, path: str) -> Declaration:
             path=path,
         )
     kind = present[0]
-    source = fields.take(kind, _READERS[kind])
+    source: Any = fields.take(kind, _READERS[kind])
+    promised = _promise(fields, source)
+    signed = fields.get("verify", signature, None) if _is_file(source) else None
     place = _place(fields, source)
     fields.done()
-    return Declaration(name, kind, source, place, path)
+    if isinstance(source, _Promised):
+        source, promised = source.source, source.promise
+    return Declaration(name, kind, source, place, path, promised, signed)
 
 
-def _place(fields: Fields, source: Source) -> Place:
+class _Promised(msgspec.Struct, frozen=True):
+    """A source whose own object held the promise."""
+
+    source: Source
+    promise: Promise
+
+
+def _is_file(source: object) -> bool:
+    return isinstance(source, Url | TaskArtifact | _Promised)
+
+
+def _promise(fields: Fields, source: object) -> Promise:
+    if isinstance(source, Url):
+        return promise(fields)
+    return Promise(source.sha256) if isinstance(source, TaskArtifact) else NOTHING
+
+
+def _place(fields: Fields, source: object) -> Place:
     mounted, unpacked = fields.has("mount"), fields.has("unpack")
+    if isinstance(source, Snapshot) and (mounted or unpacked):
+        wrong(fields.path, "neither mount nor unpack for a snapshot, which is served", "one of them")
+    if isinstance(source, Npm) and mounted:
+        wrong(fields.at("mount"), "unpack: {to: /build/…}, or nothing: then the packages are served", "mount")
+    if isinstance(source, Snapshot | Pip | Npm) and not mounted and not unpacked:
+        return Served()
     if mounted == unpacked:
         raise InputValidationError(
             f"{fields.path}: expected exactly one of mount and unpack, found {'both' if mounted else 'none'}",
@@ -143,21 +227,37 @@ def _place(fields: Fields, source: Source) -> Place:
                 f"{fields.at('mount')}: a git input is a checkout that the task owns; expected unpack: {{to: /build/…}}",
                 path=fields.at("mount"),
             )
-        return fields.take("mount", lambda value, path: Mount(mount_path(value, path)))
+        return fields.take("mount", lambda value, path: _mount(value, path, source))
     return fields.take("unpack", lambda value, path: _unpack(value, path, source))
 
 
-def _unpack(value: object, path: str, source: Source) -> Unpack:
+def _mount(value: object, path: str, source: object) -> Mount:
+    """Read `/inputs/…`, or `{path, unpack: true, strip, maxBytes}` for the tree of an archive."""
+    if not isinstance(value, dict):
+        return Mount(mount_path(value, path))
+    fields = Fields(value, path)
+    where = fields.take("path", mount_path)
+    archive = fields.get("unpack", flag, default=False)
+    strip = fields.get("strip", whole(0, 20), 0)
+    most = fields.get("maxBytes", size(MAX_UNPACK_BYTES), DEFAULT_UNPACK_BYTES)
+    fields.done()
+    if (archive or strip) and not (archive and _is_file(source)):
+        wrong(path, "unpack and strip only for an input that is an archive", value)
+    return Mount(where, archive, strip, most)
+
+
+def _unpack(value: object, path: str, source: object) -> Unpack:
     fields = Fields(value, path)
     to = fields.take("to", build_path)
     strip = fields.get("strip", whole(0, 20), 0)
     most = fields.get("maxBytes", size(MAX_UNPACK_BYTES), DEFAULT_UNPACK_BYTES)
     writable = fields.get("writable", _yes, default=True)
-    if strip and not isinstance(source, TaskArtifact):
+    archive = fields.get("archive", flag, default=not isinstance(source, Raw))
+    if strip and not (archive and _is_file(source)):
         wrong(fields.at("strip"), "0 for what is no archive", strip)
     fields.done()
     assert writable
-    return Unpack(to, strip, most)
+    return Unpack(to, strip, most, archive)
 
 
 def _yes(value: object, path: str) -> bool:
@@ -225,4 +325,62 @@ def _optional(read: Any) -> Any:
     return lambda value, path: None if value is None else read(value, path)
 
 
-_READERS: dict[Kind, Any] = {"git": _git, "pip": _pip, "task": _task, "raw": _raw}
+def _npm(value: object, path: str) -> Npm:
+    fields = Fields(value, path)
+    lock = fields.take("lock", _lock)
+    fields.done()
+    return Npm(lock)
+
+
+def _tooltool(value: object, path: str) -> _Promised:
+    fields = Fields(value, path)
+    digest = fields.take("sha512", sha512)
+    length = fields.take("size", size(1 << 40))
+    filename = fields.take("filename", relative_path)
+    fields.done()
+    return _Promised(Tooltool(filename), Promise(sha512=digest, size=length))
+
+
+def _index(value: object, path: str) -> _Promised:
+    fields = Fields(value, path)
+    namespace = fields.take("namespace", text(expected="a namespace of the index", fits=_ARTIFACT.match))
+    artifact = fields.take(
+        "artifact", text(expected="an artifact's name (printable ASCII)", fits=_ARTIFACT.match)
+    )
+    promised = promise(fields)
+    fields.done()
+    return _Promised(IndexArtifact(namespace, artifact), promised)
+
+
+def _snapshot(value: object, path: str) -> Snapshot:
+    fields = Fields(value, path)
+    index = fields.take("index", text(expected="the name of an index of the pool's policy", fits=_NAME.match))
+    before = fields.take("before", text(expected="a time like 2026-01-31T12:00:00Z", fits=_INSTANT.match))
+    answers = fields.get("answers", list_of(_answer, most=20_000), None)
+    fields.done()
+    return Snapshot(index, before, answers)
+
+
+def _answer(value: object, path: str) -> Answer:
+    fields = Fields(value, path)
+    where = fields.take("path", text(expected="a path", most=2000))
+    digest = fields.take("sha256", text(expected="64 lower-case hexadecimal digits", fits=_SHA256.match))
+    fields.done()
+    return Answer(where, digest)
+
+
+def _url(value: object, path: str) -> Url:
+    return Url(url(value, path))
+
+
+_READERS: dict[Kind, Any] = {
+    "git": _git,
+    "pip": _pip,
+    "task": _task,
+    "raw": _raw,
+    "url": _url,
+    "tooltool": _tooltool,
+    "index": _index,
+    "npm": _npm,
+    "index-snapshot": _snapshot,
+}

@@ -9,7 +9,20 @@ from typing import Any
 
 import msgspec
 
-from liftlock.domain.inputs.declarations import Declaration, Git, Mount, Pip, Raw, TaskArtifact
+from liftlock.domain.inputs.declarations import (
+    Declaration,
+    Git,
+    IndexArtifact,
+    Mount,
+    Npm,
+    Pip,
+    Raw,
+    Served,
+    Snapshot,
+    TaskArtifact,
+    Tooltool,
+    Url,
+)
 
 VERSION = 1
 
@@ -22,6 +35,9 @@ class Measured(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     size: int
     declared: tuple[str, ...] = ()
     """sha256 digests that were promised; empty: none was."""
+    sha512: str | None = None
+    """Measured as well, where it was promised."""
+    declared_size: int | None = None
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -86,6 +102,8 @@ def _input(one: Prepared) -> dict[str, Any]:
 def _head(declaration: Declaration) -> dict[str, Any]:
     place = declaration.place
     where = {"mount": place.path} if isinstance(place, Mount) else {"unpack": place.path}
+    if isinstance(place, Served):
+        where = {"served": "package index"}
     return {"name": declaration.name, "kind": declaration.kind, "declared": _declared(declaration), **where}
 
 
@@ -93,9 +111,26 @@ def _declared(declaration: Declaration) -> dict[str, Any]:
     match declaration.source:
         case Git(revision, project, url):
             return {"revision": revision, **({"project": project} if project else {"url": url})}
-        case Pip(lock):
+        case Pip(lock) | Npm(lock):
             return {"lock": {"input": lock.input, **({"path": lock.path} if lock.path else {})}}
         case TaskArtifact(task_id, artifact, sha256):
             return {"taskId": task_id, "artifact": artifact, **({"sha256": sha256} if sha256 else {})}
         case Raw():
             return {}
+        case _:
+            return _declared_remote(declaration)
+
+
+def _declared_remote(declaration: Declaration) -> dict[str, Any]:
+    promised: dict[str, Any] = msgspec.to_builtins(declaration.promise)
+    match declaration.source:
+        case Url(url):
+            return {"url": url} | promised
+        case Tooltool(filename):
+            return {"filename": filename} | promised
+        case IndexArtifact(namespace, artifact):
+            return {"namespace": namespace, "artifact": artifact} | promised
+        case Snapshot(index, before, answers):
+            return {"index": index, "before": before, "replayed": answers is not None}
+        case _:
+            raise AssertionError(declaration.kind)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from liftlock.domain.inputs.declarations import Declaration, Git, Mount, Pip, Unpack
+from liftlock.domain.inputs.declarations import (
+    Declaration,
+    Git,
+    Lock,
+    Mount,
+    Npm,
+    Pip,
+    Served,
+    Snapshot,
+    Unpack,
+)
 from liftlock.domain.inputs.places import in_scratch
 from liftlock.errors import InputValidationError
 
@@ -17,40 +27,40 @@ def order(inputs: tuple[Declaration, ...]) -> tuple[Declaration, ...]:
     first: list[Declaration] = []
     locked: list[Declaration] = []
     for one in inputs:
-        if isinstance(one.source, Pip):
-            _check_lock(one, one.source, named)
+        if isinstance(one.source, Pip | Npm):
+            _check_lock(one, one.source.lock, named)
             locked.append(one)
         else:
             first.append(one)
     return (*first, *locked)
 
 
-def _check_lock(one: Declaration, source: Pip, named: dict[str, Declaration]) -> None:
-    at = f"{one.at}.pip.lock"
-    holder = named.get(source.lock.input)
+def _check_lock(one: Declaration, lock: Lock, named: dict[str, Declaration]) -> None:
+    at = f"{one.at}.{one.kind}.lock"
+    holder = named.get(lock.input)
     if holder is None:
         raise InputValidationError(
-            f"{at}.input: no input is called {source.lock.input!r}; expected one of: {', '.join(sorted(named))}",
+            f"{at}.input: no input is called {lock.input!r}; expected one of: {', '.join(sorted(named))}",
             path=at,
         )
-    if isinstance(holder.source, Pip):
+    if isinstance(holder.source, Pip | Npm | Snapshot):
         raise InputValidationError(
-            f"{at}.input: {holder.name!r} is a pip input itself, which holds no lock", path=at
+            f"{at}.input: {holder.name!r} is a {holder.kind} input itself, which holds no lock", path=at
         )
-    is_tree = isinstance(holder.source, Git) or (isinstance(holder.place, Unpack) and holder.kind == "task")
-    if is_tree and source.lock.path is None:
+    is_tree = isinstance(holder.source, Git) or (isinstance(holder.place, Unpack) and holder.place.archive)
+    if is_tree and lock.path is None:
         raise InputValidationError(
             f"{at}.path: missing; it must say which file of {holder.name!r} is the lock", path=at
         )
-    if not is_tree and source.lock.path is not None:
+    if not is_tree and lock.path is not None:
         raise InputValidationError(
             f"{at}.path: {holder.name!r} is one file; expected no path (the input is the lock)", path=at
         )
 
 
-def lock_path(holder: Declaration, source: Pip) -> str | None:
+def lock_path(holder: Declaration, lock: Lock) -> str | None:
     """Return where in the scratch (relative to /build) the lock lies; None: it is the bytes of `holder` in the store."""
-    if isinstance(holder.place, Mount):
+    if isinstance(holder.place, Mount | Served):
         return None
     base = in_scratch(holder.place.path)
-    return base if source.lock.path is None else f"{base}/{source.lock.path}"
+    return base if lock.path is None else f"{base}/{lock.path}"

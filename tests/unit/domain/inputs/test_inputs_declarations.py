@@ -57,10 +57,10 @@ def test_every_kind_of_the_base_form_is_read() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"unpak": 1}, "payload.inputs[0].unpak: unknown key; expected one of: git, mount, name, pip, raw, task, unpack"),
+        ({"unpak": 1}, "payload.inputs[0].unpak: unknown key; expected one of: git, index, index-snapshot, mount, name, npm, pip, raw, task, tooltool, unpack, url"),
         ({"name": "../x"}, "payload.inputs[0].name: expected a name of [A-Za-z0-9_.-], at most 64 characters, found '../x'"),
         ({"mount": "/inputs/x"}, "payload.inputs[0]: expected exactly one of mount and unpack, found both"),
-        ({"raw": {"content": ""}}, "payload.inputs[0]: expected exactly one of git, pip, task, raw, found git, raw"),
+        ({"raw": {"content": ""}}, "payload.inputs[0]: expected exactly one of git, pip, task, raw, url, tooltool, index, npm, index-snapshot, found git, raw"),
         ({"unpack": {"to": "/etc"}}, "payload.inputs[0].unpack.to: expected an absolute path below /build, of plain names, found '/etc'"),
         ({"unpack": {"to": "/build/../etc"}}, "payload.inputs[0].unpack.to: expected an absolute path below /build, of plain names, found '/build/../etc'"),
         ({"unpack": {"to": "/build/repo", "writable": False}}, "payload.inputs[0].unpack.writable: expected true (use mount for what shall be read-only), found False"),
@@ -109,9 +109,9 @@ def test_a_locked_input_comes_after_the_one_that_holds_its_lock() -> None:
 
 def test_a_lock_in_a_checkout_lies_in_the_scratch_and_a_raw_lock_in_the_store() -> None:
     tree, locked = order(declarations([git(to="/build/src/repo"), pip()], "payload.inputs"))
-    assert lock_path(tree, locked.source) == "src/repo/requirements.txt"  # type: ignore[arg-type]
+    assert lock_path(tree, locked.source.lock) == "src/repo/requirements.txt"  # type: ignore[arg-type]
     text, locked = order(declarations([raw(), pip("text", None)], "payload.inputs"))
-    assert lock_path(text, locked.source) is None  # type: ignore[arg-type]
+    assert lock_path(text, locked.source.lock) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Downloads over HTTP: every address checked when its socket is made, sizes and times bounded."""
