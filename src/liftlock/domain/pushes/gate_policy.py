@@ -6,6 +6,7 @@ Source: docs/reference/gate.md#policy
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, TypeVar
 
@@ -59,18 +60,21 @@ class RepositoryPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"
     source: str = "tracker"
     """The feed that tells of this repository's bugs."""
 
-    def uplift_flags(self, ref: str) -> tuple[str, ...]:
-        """Return the flags that a bug needs to land on `ref` (`refs/heads/beta`, or a branch of Mercurial's)."""
-        short = ref.removeprefix("refs/heads/")
-        return tuple(
-            flag
+    def uplift_flags(self, refs: Iterable[str]) -> tuple[str, ...]:
+        """Return the flags that a bug needs to land on all of these refs (`refs/heads/beta`, or a Mercurial branch)."""
+        found = {
+            flag: None
+            for ref in refs
             for pattern, flag in self.uplift.items()
-            if fnmatchcase(ref, pattern) or fnmatchcase(short, pattern)
-        )
+            if fnmatchcase(ref, pattern) or fnmatchcase(ref.removeprefix("refs/heads/"), pattern)
+        }
+        return tuple(found)
 
-    def exempts(self, ref: str) -> bool:
-        """Whether nothing that lands on `ref` is looked at."""
-        return any(fnmatchcase(ref, pattern) for pattern in self.exempt_refs)
+    def exempts(self, refs: Iterable[str]) -> bool:
+        """Whether nothing that lands there is looked at: each of the refs is exempt."""
+        return bool(self.exempt_refs) and all(
+            any(fnmatchcase(ref, pattern) for pattern in self.exempt_refs) for ref in refs
+        )
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):

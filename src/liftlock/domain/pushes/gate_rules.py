@@ -17,10 +17,10 @@ Known = Callable[[int], Record | None]
 
 
 class Landing(NamedTuple):
-    """One commit that arrives: `ref` is what it is new to."""
+    """One commit that arrives: `refs` (one of Mercurial's branches, or refs of git's) are what it is new to."""
 
     revision: str
-    ref: str
+    refs: tuple[str, ...]
     merge: bool
     message: Message
 
@@ -61,7 +61,7 @@ def _of_bug(landing: Landing, bug: int, given: Circumstances, *, in_subject: boo
         broken += _of_sensitive(landing, record, given)
     if policy.uplift and (sensitive or policy.uplift_of == "all") and not backwards:
         granted = record.uplift if record is not None else ()
-        broken += [("uplift", flag) for flag in policy.uplift_flags(landing.ref) if flag not in granted]
+        broken += [("uplift", flag) for flag in policy.uplift_flags(landing.refs) if flag not in granted]
     if in_subject and not backwards:
         if record is not None and record.closed and not landing.message.closed_on_purpose:
             broken.append(("closed-bug", "CLOSEDBUG"))

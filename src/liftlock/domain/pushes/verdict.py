@@ -109,12 +109,15 @@ def _grouped(findings: Sequence[Finding]) -> dict[tuple[str, int], list[Finding]
 
 def _what(group: Sequence[Finding]) -> str:
     said = []
+    sensitive = {"security-approval", "approval-token"} & {finding.rule for finding in group}
+    if sensitive:
+        said.append("it is security-sensitive")
     for finding in group:
         match finding.rule:
             case "security-approval":
-                said.append(f"it is security-sensitive and no patch in it that is live has {finding.needs}+")
+                said.append(f"no live patch in it has {finding.needs}+")
             case "approval-token":
-                said.append("it is security-sensitive and the message does not say who approved (a=name)")
+                said.append("the message does not say who approved it (a=name)")
             case "uplift":
                 said.append(f"it has no {finding.needs}+ for this branch")
             case "closed-bug":
@@ -122,7 +125,7 @@ def _what(group: Sequence[Finding]) -> str:
             case "unknown-bug":
                 said.append("there is no such bug")
     relaxed = sorted({finding.relaxed for finding in group if finding.relaxed})
-    return "; ".join(said) + (f" (only a warning: {', '.join(relaxed)})" if relaxed else "")
+    return "; ".join(dict.fromkeys(said)) + (f" (only a warning: {', '.join(relaxed)})" if relaxed else "")
 
 
 def _advice(group: Sequence[Finding], link: str, outcome: Outcome) -> str:

@@ -64,9 +64,9 @@ def test_the_least_file_enforces_the_two_rules_of_sensitive_bugs_and_fails_open(
 
 def test_refs_are_matched_by_their_full_and_their_short_name() -> None:
     beta = parse_policy(FILE).of("beta")
-    assert beta.uplift_flags("refs/heads/anything") == ("approval-beta",)
-    assert beta.exempts("refs/heads/try/x")
-    assert not beta.exempts("refs/heads/main")
+    assert beta.uplift_flags(["refs/heads/anything"]) == ("approval-beta",)
+    assert beta.exempts(["refs/heads/try/x"])
+    assert not beta.exempts(["refs/heads/try/x", "refs/heads/main"])
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def found(
     given = Circumstances(
         policy or RepositoryPolicy(), bugs.get, overridden.__contains__, stale=stale, beyond=beyond
     )
-    return list(examine(Landing(HEX, ref, merge, read(message.encode())), given))
+    return list(examine(Landing(HEX, (ref,), merge, read(message.encode())), given))
 
 
 def said(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -149,8 +149,8 @@ def test_the_text_says_what_is_wrong_with_which_commit_and_what_to_do() -> None:
     text = judge(found("Bug 7 - x", known()), WORDING).text
     assert text == (
         "liftlock: push rejected: 1 commit of this push:\n"
-        "liftlock:   0123456789ab names bug 7: it is security-sensitive and no patch in it that is live has "
-        "sec-approval+; it is security-sensitive and the message does not say who approved (a=name)\n"
+        "liftlock:   0123456789ab names bug 7: it is security-sensitive; no live patch in it has sec-approval+; "
+        "the message does not say who approved it (a=name)\n"
         "liftlock:     to do: request sec-approval on the patch at https://tracker.example/7 and push once it is "
         "granted; add a=name of who approved to the message"
     )

@@ -1,0 +1,1 @@
+"""What gated keeps, in one SQLite file of its own."""
