@@ -32,6 +32,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 START_LIMIT_S = 60
 STOP_LIMIT_S = 20
+ROOM_BYTES = 2 << 30
 PR_SET_PDEATHSIG = 1
 _numbers = itertools.count(1)
 
@@ -74,7 +75,8 @@ def server() -> Iterator[str]:
 def create_database(dsn: str, *, template: str = "template0") -> str:
     """Return the dsn of a new database, a copy of the database `template` (empty by default), on the server at `dsn`."""
     name = f"test_{os.getpid()}_{next(_numbers)}_{secrets.token_hex(3)}"
-    _execute(dsn, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    # Copying files, without going through the log, takes a third of the time.
+    _execute(dsn, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
@@ -102,9 +104,16 @@ def _in_thread(coroutine: Coroutine[Any, Any, None]) -> None:
         pool.submit(asyncio.run, coroutine).result()
 
 
+def _fast_folder() -> Path:
+    """Return a folder in memory if there is one with room: databases are made and dropped there by the hundred."""
+    memory = Path("/dev/shm")
+    roomy = os.access(memory, os.W_OK | os.X_OK) and shutil.disk_usage(memory).free >= ROOM_BYTES
+    return memory if roomy else Path(tempfile.gettempdir())
+
+
 def _own_folder(key: str) -> Path:
     """Return this run's folder; it is ours alone to write, others may pass through (the server is another user)."""
-    folder = Path(tempfile.gettempdir()) / f"liftlock-postgres-{os.geteuid()}-{key}"
+    folder = _fast_folder() / f"liftlock-postgres-{os.geteuid()}-{key}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o711)
     found = folder.lstat()
@@ -216,6 +225,9 @@ def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
         "shared_buffers": "64MB",
         "fsync": "off",
         "full_page_writes": "off",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        "max_wal_size": "256MB",
         "log_min_messages": "warning",
         "log_min_error_statement": "panic",
     }
