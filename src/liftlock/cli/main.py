@@ -31,7 +31,6 @@ COMMANDS: dict[str, Entry] = {
     "up": Entry("liftlock.processes.up:up", "Run the control plane, the schedulers and local workers."),
     "demo": Entry("liftlock.processes.demo.command:demo", "Show the whole of it on a small example."),
     "doctor": Entry("liftlock.processes.doctor:doctor", "Tell what isolation this machine allows."),
-    "worker": Entry("liftlock.processes.worker:worker", "Run a worker."),
     "project": Entry("liftlock.cli.project:project", "Register repositories."),
     "push": Entry("liftlock.cli.push:push", "See pushes, and tell liftlock of them."),
     "task": Entry("liftlock.cli.task:task", "See tasks, their logs and artifacts."),
@@ -55,7 +54,7 @@ class LazyGroup(click.Group):
             return None
         module_name, _, attribute = entry.target.partition(":")
         try:
-            command = getattr(importlib.import_module(module_name), attribute)
+            command = getattr(importlib.import_module(module_name), attribute, None)
         except ModuleNotFoundError as error:
             raise UsageError(f"liftlock {cmd_name}: not part of this installation ({error})") from error
         if not isinstance(command, click.Command):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import httpx2
 import mohawk
 import pytest
@@ -265,3 +266,17 @@ def test_data_is_json_or_lines_never_both() -> None:
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert not Output.open(as_json=False, no_color=True).colour
+
+
+def test_every_command_of_the_table_can_be_loaded() -> None:
+    context = click.Context(main.cli)
+    for name in main.COMMANDS:
+        assert isinstance(main.cli.get_command(context, name), click.Command), name
+
+
+def test_a_module_without_its_command_is_told_and_never_crashes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(main.COMMANDS, "nothing", main.Entry("liftlock.cli.output:nothing", "…"))
+    assert main.run(["nothing"]) == Exit.USAGE
+    assert "liftlock.cli.output:nothing is no command" in capsys.readouterr().err
