@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fakes.certified_signer import CertifiedSigner
+from fakes.certified_signer import CertifiedSigner, KnownPools
 from fakes.fake_queue_client import FakeQueueClient
 from liftlock.adapters.store_files.store import FileInputStore
 from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
@@ -95,6 +95,7 @@ async def world(
             identity=Identity("local/unprivileged", "local", "w"),
             queue=queue,
             signer=CertifiedSigner(),
+            trusted=KnownPools(),
             sandbox=made.sandbox,
             store=FileInputStore(made.store, SystemEntropy()),
             wheelhouse=None if wheelhouse is None else DirectoryWheelhouse(wheelhouse),

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from fakes.certified_signer import CertifiedSigner, produced
 from fakes.fake_queue_client import lease
 from liftlock.errors import ConflictError
 from liftlock.ports.queue_client import QueueUnavailableError
@@ -146,13 +147,14 @@ async def test_raw_inputs_and_artifacts_of_other_tasks_reach_the_task(tmp_path: 
         },
     ]
     async with world(tmp_path) as worker:
-        worker.queue.others = {(task, "public/f"): b"file", (task, "public/t.tgz"): packed.getvalue()}
+        made = {"public/f": b"file", "public/t.tgz": packed.getvalue()}
+        worker.queue.others = produced(CertifiedSigner(), task, made)
         script = "cat /inputs/text own /inputs/d/f t/file; echo; echo x >>own; ! (echo x >>/inputs/text) 2>/dev/null"
         run, outcome = await worker.run(
             {"command": ["sh", "-ec", script], "inputs": inputs}, scopes=["a", "b"]
         )
         assert (outcome, worker.log(run)) == ("completed", "räwownfiletar\n")
-        assert worker.queue.limits == [("a", "b"), ("a", "b")], "fetched with more than the task's own scopes"
+        assert set(worker.queue.limits) == {("a", "b")}, "fetched with more than the task's own scopes"
         said = json.loads(worker.queue.artifacts[run, "public/inputs.json"])["inputs"]
         assert [one["files"][0]["sha256"] for one in said] == [
             hashlib.sha256(data).hexdigest() for data in ("räw".encode(), b"own", b"file", packed.getvalue())
@@ -169,24 +171,25 @@ async def test_an_artifact_of_other_bytes_than_declared_ends_the_task_before_it_
         "mount": "/inputs/x",
     }
     async with world(tmp_path) as worker:
-        worker.queue.others = {(task, "public/f"): b"bytes"}
+        worker.queue.others = produced(CertifiedSigner(), task, {"public/f": b"bytes"})
         run, outcome = await worker.shell("echo ran", inputs=[one])
         observed = hashlib.sha256(b"bytes").hexdigest()
         assert outcome == "malformed-payload"
-        assert f"declared sha256 {declared}, observed {observed} (5 bytes)" in worker.queue.log_of(run)
+        assert f"declared sha256 {declared}, its producer's chain says {observed}" in worker.queue.log_of(run)
         assert "ran" not in worker.log(run)
         assert declared in json.loads(worker.queue.artifacts[run, "public/inputs.json"])["failed"]["error"]
 
 
-async def test_an_artifact_that_is_not_there_is_a_resource_unavailable(tmp_path: Path) -> None:
+async def test_an_artifact_whose_producer_left_no_chain_is_refused(tmp_path: Path) -> None:
     one = {
         "name": "x",
         "task": {"id": "Qt3GMzT0Qq2rIcp0oYl9sA", "artifact": "public/f"},
         "mount": "/inputs/x",
     }
     async with world(tmp_path) as worker:
-        _, outcome = await worker.shell("true", inputs=[one])
-        assert outcome == "resource-unavailable"
+        run, outcome = await worker.shell("true", inputs=[one])
+        assert outcome == "malformed-payload"
+        assert "has no public/chain-of-trust.json: its last run did not finish" in worker.queue.log_of(run)
 
 
 def wheel(directory: Path, name: str, text: str) -> tuple[str, str]:

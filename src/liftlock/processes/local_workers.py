@@ -14,6 +14,7 @@ import msgspec
 
 from liftlock.adapters.sandbox.spawn import launcher_settings
 from liftlock.adapters.sandbox.users import User, Users, ensure_users
+from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy
 from liftlock.processes.certifying import Certifier
 from liftlock.processes.privileges import UserIds
 from liftlock.processes.settings import StaticClientSettings
@@ -45,6 +46,7 @@ class LocalWorkers:
         *,
         require_limits: bool,
         certifier: Certifier,
+        policy: PoolPolicy = STRICTEST,
     ) -> LocalWorkers:
         """Make users and directories for `count` workers, whose keys `certifier` certifies.
 
@@ -59,7 +61,9 @@ class LocalWorkers:
             msgspec.structs.replace(
                 each,
                 require_limits=require_limits or each.require_limits,
+                policy=policy,
                 certifier_fd=certifier.channel(GROUP, each.worker_id),
+                published_keys=str(certifier.published_path),
             )
             for each in settings
         )
@@ -128,6 +132,7 @@ def _settings(
         ),
         lock_fds=users.locks[number : number + 1],
         certifier_fd=-1,
+        published_keys="",
         user=worker,
         wheelhouse=None if wheelhouse is None else str(wheelhouse),
     )

@@ -22,6 +22,7 @@ import msgspec
 
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
+from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy, parse_policy
 from liftlock.errors import InputInvalidError, IsolationUnavailableError
 from liftlock.processes import state_directory
 from liftlock.processes.certifying import Certifier
@@ -46,6 +47,7 @@ class Options:
     policy: str | None
     wheelhouse: Path | None
     require_limits: bool
+    pool_policy: PoolPolicy
 
 
 @click.command()
@@ -86,6 +88,11 @@ class Options:
     is_flag=True,
     help="Run no task where memory and processes can't be bounded by cgroups.",
 )
+@click.option(
+    "--pool-policy",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="What the local workers' tasks may read and reach (TOML); without it nothing but what is verified.",
+)
 def up(
     state_dir: Path,
     listen: str,
@@ -93,6 +100,7 @@ def up(
     database: str | None,
     policy: Path | None,
     wheelhouse: Path | None,
+    pool_policy: Path | None,
     *,
     require_limits: bool,
 ) -> None:
@@ -107,6 +115,7 @@ def up(
         policy.read_text() if policy else None,
         wheelhouse,
         require_limits,
+        parse_policy(pool_policy.read_text()) if pool_policy else STRICTEST,
     )
     asyncio.run(_run(options))
 
@@ -155,6 +164,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         root_url,
         require_limits=options.require_limits,
         certifier=certifier,
+        policy=options.pool_policy,
     )
     certifier.attend()
     for line in workers.isolation_lines:

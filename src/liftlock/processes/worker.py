@@ -16,6 +16,9 @@ from pathlib import Path
 import structlog
 import uvloop
 
+from liftlock.adapters.downloads.addresses import Addresses
+from liftlock.adapters.downloads.client import HttpDownloader
+from liftlock.adapters.keys.published_keys import PublishedKeys
 from liftlock.adapters.keys.worker_key import WorkerKey
 from liftlock.adapters.queue_http.client import HttpQueueClient
 from liftlock.adapters.queue_http.signed_http import SignedHttp
@@ -89,12 +92,14 @@ async def _serve(told: WorkerSettings, sandbox: Sandbox, stop: asyncio.Event) ->
     clock, entropy = SystemClock(), SystemEntropy()
     http = SignedHttp(told.root_url, clock, entropy, storage_origins=told.storage_origins)
     state = Path(told.state_dir)
+    downloader = HttpDownloader(Addresses(told.policy.private_addresses))
     parts = Parts(
         identity=Identity(told.queue_id, told.worker_group, told.worker_id),
         queue=HttpQueueClient(http, Credentials(told.client_id, told.access_token)),
         signer=WorkerKey.open(state, socket.socket(fileno=told.certifier_fd), clock, entropy),
+        trusted=PublishedKeys(Path(told.published_keys)),
         sandbox=sandbox,
-        store=FileInputStore(Path(told.launcher.store_dir), entropy),
+        store=FileInputStore(Path(told.launcher.store_dir), entropy, max_bytes=told.policy.store_bytes),
         wheelhouse=None if told.wheelhouse is None else DirectoryWheelhouse(Path(told.wheelhouse)),
         interpreters=Interpreters(),
         clock=clock,
@@ -105,11 +110,14 @@ async def _serve(told: WorkerSettings, sandbox: Sandbox, stop: asyncio.Event) ->
         ),
         max_log_bytes=told.max_log_bytes,
         secrets=(told.access_token,),
+        policy=told.policy,
+        downloader=downloader,
     )
     try:
         sound = await Worker(parts).serve(stop, grace_s=told.grace_s)
     finally:
         await http.close()
+        await downloader.close()
     return 0 if sound else 1
 
 

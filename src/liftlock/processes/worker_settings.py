@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from liftlock.adapters.sandbox.settings import LauncherSettings
+from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy
 from liftlock.processes.privileges import UserIds
 
 GIB = 1 << 30
@@ -17,7 +18,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     with the store; `lock_fds`: inherited descriptors that hold the slots' users. `user`: who the worker becomes once
     the launcher runs; None: it stays who it is. `wheelhouse`: directory of wheels that lock files may name by digest.
     `storage_origins`: further origins that uploads and artifacts of the control plane may lie at.
-    `require_limits`: refuse to serve where tasks can't be bounded by cgroups (a pool for untrusted work).
+    `policy`: of its pool, for inputs and network. `require_limits`: refuse to serve where tasks can't be bounded by cgroups (a pool for untrusted work).
     """
 
     root_url: str
@@ -31,10 +32,13 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     lock_fds: tuple[int, ...] = ()
     certifier_fd: int
     """An inherited socket to who certifies this worker's key."""
+    published_keys: str
+    """The file that says whose signatures count; it may be replaced at any time."""
     user: UserIds | None = None
     wheelhouse: str | None = None
     storage_origins: tuple[str, ...] = ()
     require_limits: bool = False
+    policy: PoolPolicy = STRICTEST
     memory_bytes: int = 4 * GIB
     pids: int = 512
     cpu: float = 2.0

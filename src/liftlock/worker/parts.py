@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy
 from liftlock.ports.clock import Clock
+from liftlock.ports.downloads import Downloader
 from liftlock.ports.input_store import InputStore, Wheelhouse
 from liftlock.ports.queue_client import QueueClient
 from liftlock.ports.sandbox import Sandbox
 from liftlock.ports.signer import WorkerSigner
+from liftlock.ports.trusted_keys import TrustedKeys
 from liftlock.worker.interpreter import Interpreters
 from liftlock.worker.journal import Journal
 from liftlock.worker.payload import Bounds
@@ -31,6 +34,7 @@ class Parts:
     identity: Identity
     queue: QueueClient
     signer: WorkerSigner
+    trusted: TrustedKeys
     sandbox: Sandbox
     store: InputStore
     wheelhouse: Wheelhouse | None
@@ -41,3 +45,5 @@ class Parts:
     bounds: Bounds
     max_log_bytes: int
     secrets: tuple[str, ...]
+    policy: PoolPolicy = STRICTEST
+    downloader: Downloader | None = None

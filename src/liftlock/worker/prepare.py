@@ -5,20 +5,37 @@ Nothing is parsed before it was measured; what is parsed (archives, repositories
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import assert_never
 
 import msgspec
 
 from liftlock.domain.credentials.certificates import Credentials
-from liftlock.domain.inputs.declarations import Declaration, Git, Mount, Pip, Raw, TaskArtifact, Unpack
+from liftlock.domain.inputs.declarations import (
+    Declaration,
+    Git,
+    IndexArtifact,
+    Lock,
+    Mount,
+    Npm,
+    Pip,
+    Raw,
+    Served,
+    Snapshot,
+    TaskArtifact,
+    Tooltool,
+    Unpack,
+    Url,
+)
 from liftlock.domain.inputs.manifest import Failed, Measured, Prepared
 from liftlock.domain.inputs.places import in_scratch
 from liftlock.domain.inputs.plan import lock_path
+from liftlock.domain.inputs.policy import PoolPolicy, check_declaration
 from liftlock.domain.inputs.requirements import MAX_LOCK_BYTES
+from liftlock.domain.inputs.served import ServedFile
+from liftlock.domain.inputs.wheels import parse_file_name
 from liftlock.errors import (
     InputValidationError,
     IsolationUnavailableError,
@@ -38,12 +55,15 @@ from liftlock.ports.sandbox import (
     Scratch,
     UnpackRequest,
 )
+from liftlock.values.json import digest
+from liftlock.worker.fetching import Fetcher, repeated
+from liftlock.worker.npm import NpmPackages
 from liftlock.worker.outcome import Outcome, RunEndedError
 from liftlock.worker.wheels import Wheels
 
 MAX_BUNDLE_BYTES = 8 << 30
-MAX_ARTIFACT_BYTES = 16 << 30
-RETRY_S = (0.5, 1.0, 2.0, 4.0)
+TREE_RECIPE = 1
+"""Of how a tree is made of an archive: part of its digest."""
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -67,7 +87,13 @@ class Preparer:
         credentials: Callable[[], Credentials],
         scopes: tuple[str, ...],
         note: Callable[[str], None],
+        fetcher: Fetcher,
+        policy: PoolPolicy,
+        npm: NpmPackages,
     ) -> None:
+        self._fetcher = fetcher
+        self._policy = policy
+        self._npm_packages = npm
         self._queue = queue
         self._store = store
         self._wheels = wheels
@@ -79,6 +105,7 @@ class Preparer:
         self._files: dict[str, Blob] = {}
         self._declared: dict[str, Declaration] = {}
         self.prepared: list[Prepared] = []
+        self.served: list[ServedFile] = []
         self.placed = Placed()
 
     async def prepare(self, inputs: tuple[Declaration, ...]) -> None:
@@ -91,6 +118,11 @@ class Preparer:
         self._declared = {one.name: one for one in inputs}
         for one in inputs:
             try:
+                check_declaration(one, self._policy)
+            except InputValidationError as error:
+                raise RunEndedError("malformed-payload", error.message, Failed(one, error.message)) from error
+        for one in inputs:
+            try:
                 done = await self._one(one)
             except (SandboxFailedError, IsolationUnavailableError):
                 raise
@@ -99,18 +131,23 @@ class Preparer:
                 raise RunEndedError(_outcome(error), said, Failed(one, error.message)) from error
             self.prepared.append(done)
             size = sum(file.size for file in done.files)
-            self._note(f"input {one.name}: {one.kind}, {size} bytes measured, at {one.place.path}")
+            where = one.place.path or "the package index"
+            self._note(f"input {one.name}: {one.kind}, {size} bytes measured, at {where}")
 
     async def _one(self, one: Declaration) -> Prepared:
         match one.source:
             case Git():
                 return await self._git(one, one.source)
-            case TaskArtifact():
-                return await self._artifact(one, one.source)
+            case TaskArtifact() | Url() | Tooltool() | IndexArtifact():
+                return await self._file(one)
             case Raw():
                 return await self._raw(one, one.source)
             case Pip():
                 return await self._pip(one, one.source)
+            case Npm():
+                return await self._npm(one, one.source)
+            case Snapshot():
+                return await self._snapshot(one, one.source)
             case _:
                 assert_never(one.source)
 
@@ -126,7 +163,7 @@ class Preparer:
             async with self._queue.source(self._credentials(), self._scopes, name, source.revision) as chunks:
                 return await self._store.add(chunks, what="source.bundle", max_bytes=MAX_BUNDLE_BYTES)
 
-        blob = await _repeated(fetch)
+        blob = await repeated(fetch)
         request = CheckoutRequest(
             blob.path, source.revision, self._scratch, in_scratch(one.place.path), origin
         )
@@ -136,31 +173,44 @@ class Preparer:
         measured = Measured("source.bundle", blob.sha256, blob.size)
         return Prepared(one, (measured,), details={"commit": source.revision, "project": name})
 
-    async def _artifact(self, one: Declaration, source: TaskArtifact) -> Prepared:
-        async def fetch() -> Blob:
-            opened = self._queue.artifact(self._credentials(), self._scopes, source.task_id, source.artifact)
-            async with opened as chunks:
-                return await self._store.add(
-                    chunks, what=source.artifact, max_bytes=MAX_ARTIFACT_BYTES, sha256=source.sha256
-                )
+    async def _file(self, one: Declaration) -> Prepared:
+        """Fetch one file and put it where it belongs; a tree of it is kept by the digests of file and recipe."""
+        found = await self._fetcher.fetch(one)
+        self._files[one.name] = found.blob
+        if isinstance(one.place, Mount) and one.place.archive:
+            path, made, cached = await self._tree(found.blob, one.place)
+            self._bind(path, one.place.path)
+            return Prepared(one, (found.measured,), tree=made, cached=cached, details=found.details)
+        await self._put(one, found.blob)
+        return Prepared(one, (found.measured,), cached=found.cached, details=found.details)
 
-        blob = await _repeated(fetch)
-        await self._put(one, blob, is_archive=True)
-        declared = () if source.sha256 is None else (source.sha256,)
-        return Prepared(one, (Measured(source.artifact, blob.sha256, blob.size, declared),))
+    async def _tree(self, blob: Blob, place: Mount) -> tuple[str, str, bool]:
+        """Return the path and digest of the tree that an archive unpacks to, and whether it was there already."""
+        made = digest({"recipe": TREE_RECIPE, "archive": blob.sha256, "strip": place.strip})
+        there = self._store.tree(made)
+        if there is not None:
+            return there, made, True
+        name = self._store.new_tree_name()
+        request = UnpackRequest(
+            (blob.path,), self._scratch, tree=name, strip=place.strip, max_bytes=place.max_bytes
+        )
+        done = await self._sandbox.unpack(request)
+        if done.problem is not None:
+            raise InputRejectedError(f"it can't be unpacked: {done.problem}")
+        return self._store.commit_tree(name, made), made, False
 
     async def _raw(self, one: Declaration, source: Raw) -> Prepared:
         content = source.content.encode()
         blob = await self._store.add(_once(content), what=one.name, max_bytes=len(content))
-        await self._put(one, blob, is_archive=False)
+        await self._put(one, blob)
         return Prepared(one, (Measured("content", blob.sha256, blob.size),))
 
-    async def _put(self, one: Declaration, blob: Blob, *, is_archive: bool) -> None:
-        """Show a file read-only, unpack it, or (text that is no archive) copy it."""
+    async def _put(self, one: Declaration, blob: Blob) -> None:
+        """Show a file read-only, unpack it, or (what is no archive) copy it."""
         self._files[one.name] = blob
         if isinstance(one.place, Mount):
             self._bind(blob.path, one.place.path)
-        elif is_archive:
+        elif isinstance(one.place, Unpack) and one.place.archive:
             await self._unpack((blob.path,), one.place)
         else:
             problem = await self._sandbox.place(
@@ -181,28 +231,62 @@ class Preparer:
         self.placed = Placed((*self.placed.binds, Bind(source, destination)), self.placed.files)
 
     async def _pip(self, one: Declaration, source: Pip) -> Prepared:
-        text = await self._lock(one, source)
+        text = await self._lock(one, source.lock)
         found = await self._wheels.find(text, what=f"{source.lock.input}:{source.lock.path or 'lock'}")
+        self._serve(one, found.files)
         details = {"lock": {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}}
         if isinstance(one.place, Unpack):
             await self._unpack(found.archives, one.place)
+            return Prepared(one, found.files, details=details)
+        if isinstance(one.place, Served):
             return Prepared(one, found.files, details=details)
         path, cached = await self._wheels.tree(found)
         self._bind(path, one.place.path)
         return Prepared(one, found.files, tree=found.digest, cached=cached, details=details)
 
-    async def _lock(self, one: Declaration, source: Pip) -> bytes:
+    async def _npm(self, one: Declaration, source: Npm) -> Prepared:
+        """Fetch what a package-lock.json names; unpack it as node_modules, or serve it."""
+        text = await self._lock(one, source.lock)
+        found = await self._npm_packages.fetch(text, what=f"{source.lock.input}:{source.lock.path or 'lock'}")
+        self.served += [ServedFile("npm", each.name, each.file, each.metadata) for each in found]
+        if isinstance(one.place, Unpack):
+            for each in found:
+                place = Unpack(f"{one.place.path}/{each.place}", 1, one.place.max_bytes)
+                await self._unpack((each.path,), place)
+        details = {"lock": {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}}
+        return Prepared(one, tuple(each.file for each in found), details=details)
+
+    async def _snapshot(self, one: Declaration, source: Snapshot) -> Prepared:
+        """Check that the pool offers it; what is answered is recorded while the task runs."""
+        index = self._policy.index(source.index, "pypi", f"{one.at}.index-snapshot.index")
+        if not index.snapshots:
+            raise InputValidationError(
+                f"{one.at}.index-snapshot: the pool's policy does not offer snapshots of {source.index}"
+            )
+        for answer in source.answers or ():
+            if await self._store.verified(answer.sha256) is None:
+                raise NotFoundError(
+                    f"the recorded answer to {answer.path} (sha256 {answer.sha256}) is not in this worker's store"
+                )
+        return Prepared(one, (), details={"discovered": source.answers is None})
+
+    def _serve(self, one: Declaration, files: tuple[Measured, ...]) -> None:
+        for file in files:
+            wheel = parse_file_name(file.name)
+            if wheel is not None:
+                self.served.append(ServedFile("pypi", wheel.name, file))
+
+    async def _lock(self, one: Declaration, lock: Lock) -> bytes:
         """Return a lock file's bytes, one more than it may have at most."""
-        holder = self._declared[source.lock.input]
-        path = lock_path(holder, source)
+        holder = self._declared[lock.input]
+        path = lock_path(holder, lock)
         if path is None:
             fd = os.open(self._files[holder.name].path, os.O_RDONLY | os.O_CLOEXEC)
         else:
             opened = await self._sandbox.open_file(self._scratch, path, max_bytes=MAX_LOCK_BYTES)
             if isinstance(opened, Rejected):
-                raise InputValidationError(
-                    f"{one.at}.pip.lock.path: {opened.message}", path=f"{one.at}.pip.lock.path"
-                )
+                at = f"{one.at}.{one.kind}.lock.path"
+                raise InputValidationError(f"{at}: {opened.message}", path=at)
             fd = opened.fd
         with os.fdopen(fd, "rb") as file:
             return file.read(MAX_LOCK_BYTES + 1)
@@ -217,16 +301,6 @@ def _outcome(error: LiftlockError) -> Outcome:
             return "internal-error"
         case _:
             return "resource-unavailable"
-
-
-async def _repeated(fetch: Callable[[], Awaitable[Blob]]) -> Blob:
-    """Return what `fetch` gives, repeated while the control plane gives no usable answer."""
-    for pause in RETRY_S:
-        try:
-            return await fetch()
-        except QueueUnavailableError:
-            await asyncio.sleep(pause)
-    return await fetch()
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -13,18 +13,23 @@ import structlog
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.inputs.manifest import Failed, RunFacts, manifest
 from liftlock.domain.provenance.chain import Output
+from liftlock.domain.provenance.levels import level_of
 from liftlock.errors import InputValidationError, LiftlockError
 from liftlock.ports.queue_client import Claim
 from liftlock.ports.sandbox import DataFile, DiskLimits, Scratch
 from liftlock.worker.collect import Collector
 from liftlock.worker.environment import environment
 from liftlock.worker.execute import Execution, Executor
+from liftlock.worker.fetching import Fetcher
 from liftlock.worker.logs.task_log import TaskLog
+from liftlock.worker.npm import NpmPackages
 from liftlock.worker.outcome import Outcome, RunEndedError
 from liftlock.worker.parts import Parts
 from liftlock.worker.payload import MANIFEST_INSIDE, Payload, parse
 from liftlock.worker.prepare import Placed, Preparer
 from liftlock.worker.proxy.server import INSIDE_URL, ApiProxy
+from liftlock.worker.signatures import Signatures
+from liftlock.worker.upstream import Upstream
 from liftlock.worker.wheels import Wheels
 
 _log = structlog.get_logger(__name__)
@@ -128,6 +133,17 @@ class RunBody:
 
     def _make_preparer(self, scratch: Scratch) -> Preparer:
         parts = self._parts
+        signatures = Signatures(parts.policy, parts.downloader, parts.sandbox, scratch)
+        fetcher = Fetcher(
+            queue=parts.queue,
+            store=parts.store,
+            downloader=parts.downloader,
+            policy=parts.policy,
+            signatures=signatures,
+            producers=self._make_upstream(),
+            credentials=self._credentials,
+            scopes=self._scopes,
+        )
         return Preparer(
             queue=parts.queue,
             store=parts.store,
@@ -137,6 +153,18 @@ class RunBody:
             credentials=self._credentials,
             scopes=self._scopes,
             note=self._lines.note,
+            fetcher=fetcher,
+            policy=parts.policy,
+            npm=NpmPackages(fetcher, parts.policy),
+        )
+
+    def _make_upstream(self) -> Upstream:
+        return Upstream(
+            queue=self._parts.queue,
+            trusted=self._parts.trusted,
+            credentials=self._credentials,
+            scopes=self._scopes,
+            level=level_of(self._claim.task),
         )
 
     async def _execute(self, payload: Payload, scratch: Scratch, placed: Placed) -> Outcome:
