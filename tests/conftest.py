@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,8 @@ from liftlock.adapters.sql.sqlite_engine import SqliteEngine
 from liftlock.adapters.wakeups.in_process import InProcessWakeups
 
 # The machine is shared: an example that takes long says nothing about the code.
-settings.register_profile("liftlock", deadline=None)
+# The same examples at every run: a red run means a change, not luck. LIFTLOCK_RANDOM_EXAMPLES=1 looks further.
+settings.register_profile("liftlock", deadline=None, derandomize="LIFTLOCK_RANDOM_EXAMPLES" not in os.environ)
 settings.load_profile("liftlock")
 
 
