@@ -34,6 +34,7 @@ from liftlock.services.hooks import NEWEST, Hooks
 from liftlock.services.observe_push import ObservePush
 from liftlock.services.projects import Projects
 from liftlock.services.push_log import PushLog
+from liftlock.services.retry_decision import RetryDecision
 from liftlock.services.start_decision import StartDecision
 from liftlock.services.watch_pushes import WatchPushes
 from task_builders import document, task_id
@@ -109,6 +110,7 @@ class PushWorld:
     admit_hooks: AdmitHooks = field(init=False)
     start: StartDecision = field(init=False)
     watch: WatchPushes = field(init=False)
+    retry: RetryDecision = field(init=False)
     guard: BindAction = field(init=False)
     fire: FireHook = field(init=False)
     hooks: Hooks = field(init=False)
@@ -132,6 +134,7 @@ class PushWorld:
         self.watch = WatchPushes(
             self.store, observe, self.start, self.doorbells, InProcessWakeups(), self.clock
         )
+        self.retry = RetryDecision(self.store, self.watch)
         self.guard = BindAction(self.store, self.tasks, self.repository, authorizer, self.clock)
         self.fire = FireHook(
             self.hook_store, self.tasks, self.create_task, authorizer, sealer, entropy, self.guard

@@ -209,6 +209,18 @@ async def test_a_decision_is_pending_until_it_is_finished_and_then_stays(store: 
     assert await store.pending(10) == [second]
 
 
+async def test_only_a_failed_decision_is_made_pending_again(store: SqlPushStore) -> None:
+    await recorded(store, moved(None, A), moved(A, B, number=2))
+    for number, state in ((1, "failed"), (2, "started")):
+        outcome = DecisionOutcome(project="widget", push_id=number, decision=state, text="text")  # type: ignore[arg-type]
+        await store.finish(outcome, envelope())
+    assert await store.reopen("widget", 1, envelope())
+    assert not await store.reopen("widget", 1, envelope())
+    assert not await store.reopen("widget", 2, envelope())
+    assert not await store.reopen("widget", 3, envelope())
+    assert [(push.id, push.decision_text) for push in await store.pending(10)] == [(1, "")]
+
+
 async def test_a_decisions_outcome_commits_as_a_record_of_another_change(store: SqlPushStore) -> None:
     await recorded(store, moved(None, A))
     outcome = DecisionOutcome(project="widget", push_id=1, decision="started", text="")

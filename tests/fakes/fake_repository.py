@@ -70,7 +70,7 @@ class FakeRepository:
         return self.files[revision] if path == PATH else None
 
     async def is_ancestor(self, project: Project, old: str, new: str) -> bool:
-        at: str | None = new
+        at: str | None = new if old in self.parents else None
         while at is not None and at != old:
             at = self.parents.get(at)
         return at is not None

@@ -13,7 +13,7 @@ import pytest
 from liftlock.adapters.git.mirror import MAX_BUNDLES, MAX_PACKS, GitMirrors
 from liftlock.adapters.git.objects import MAX_CONTENT
 from liftlock.domain.pushes.project import Project, define_project
-from liftlock.errors import RepositoryError
+from liftlock.errors import InputInvalidError, RepositoryError
 
 pytestmark = pytest.mark.process
 
@@ -124,9 +124,9 @@ async def test_a_file_that_is_none_or_too_large_is_an_error(source: Source, mirr
     (source.work / "folder" / "file").write_text("x")
     revision = source.push("long content")
     await mirrors.fetch(project)
-    with pytest.raises(RepositoryError, match=r"folder at .* is a tree, not a file"):
+    with pytest.raises(InputInvalidError, match=r"folder at .* is a tree, not a file"):
         await mirrors.file(project, revision, "folder", max_bytes=10)
-    with pytest.raises(RepositoryError, match="has 12 bytes, expected at most 11"):
+    with pytest.raises(InputInvalidError, match="has 12 bytes, expected at most 11"):
         await mirrors.file(project, revision, ".taskcluster.yml", max_bytes=11)
 
 
@@ -150,6 +150,8 @@ async def test_ancestry_tells_an_advance_from_a_force_push(source: Source, mirro
     assert await mirrors.is_ancestor(project, first, forced)
     assert not await mirrors.is_ancestor(project, second, forced)
     assert not await mirrors.is_ancestor(project, "e" * 40, forced)
+    assert not await mirrors.is_ancestor(project, "e" * 40, "e" * 40)
+    assert not await mirrors.is_ancestor(project, "0" * 40, "0" * 40)
 
 
 async def test_what_is_kept_survives_a_force_push_and_a_deletion(source: Source, mirrors: GitMirrors) -> None:
@@ -284,7 +286,7 @@ async def test_a_giant_configuration_file_does_not_keep_its_push_from_being_reco
     revision = source.push("x" * (MAX_CONTENT + 1))
     await mirrors.fetch(project)
     assert (await mirrors.commit(project, revision)).author_email == "robin@example.org"
-    with pytest.raises(RepositoryError, match="has 524289 bytes, expected at most 262144"):
+    with pytest.raises(InputInvalidError, match="has 524289 bytes, expected at most 262144"):
         await mirrors.file(project, revision, ".taskcluster.yml", max_bytes=262144)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,45 @@ async def test_a_push_whose_decision_was_interrupted_is_decided_later_and_once(w
     assert len(await _rows(world.engine, "SELECT task_id FROM task")) == 1
 
 
+async def test_a_failed_decision_is_taken_again_with_the_roles_of_then(world: PushWorld) -> None:
+    world.repository.commit_to("dev", CONFIG.replace("branch:main", "branch:dev"))
+    failed = await world.observe(branch="dev")
+    assert failed.decision == "failed"
+    sam = await world.user("people/sam", "pushes:retry-decision:widget")
+    await world.access.make_role(f"{ROLE}:branch:dev", *CREATE)
+    await world.retry(await world.access.caller(sam), "widget", failed.id, NOW)
+    again = await world.observe(branch="dev")
+    assert (again.id, again.decision, again.decision_text) == (failed.id, "started", "")
+    with pytest.raises(ConflictError, match="its decision is started, not failed"):
+        await world.retry(await world.access.caller(sam), "widget", failed.id, NOW)
+    for name, push_id in (("widget", 9), ("gadget", 1)):
+        with pytest.raises(NotFoundError):
+            await world.retry(await world.access.caller(), name, push_id, NOW)
+    with pytest.raises(RefusedError, match="pushes:retry-decision:widget"):
+        await world.retry(await world.access.caller(await world.user("people/eve")), "widget", failed.id, NOW)
+
+
+async def test_a_repository_that_fails_for_a_moment_delays_a_decision_and_loses_none(
+    world: PushWorld,
+) -> None:
+    read = world.repository.file
+
+    async def fail_for_main(project: Any, revision: str, path: str, *, max_bytes: int) -> bytes | None:
+        if revision == world.repository.branches["main"]:
+            raise RepositoryError("git cat-file: not done within 60 s")
+        return await read(project, revision, path, max_bytes=max_bytes)
+
+    world.repository.commit_to("main", CONFIG)
+    world.repository.commit_to("dev", None)
+    world.repository.file = fail_for_main  # type: ignore[method-assign]
+    await world.observe_quietly()
+    states = {push.branch: push.decision for push in await world.store.pushes("widget", PushQuery())}
+    assert states == {"main": "pending", "dev": "none"}
+    assert world.watch.last_look("widget").error == "RepositoryError: git cat-file: not done within 60 s"
+    world.repository.file = read  # type: ignore[method-assign]
+    assert (await world.observe()).decision == "started"
+
+
 async def test_a_project_that_cannot_be_fetched_says_why_and_is_tried_again(world: PushWorld) -> None:
     world.repository.broken = "git fetch: no such host"
     await world.watch.ring("widget", ())
@@ -212,8 +252,12 @@ async def test_who_rings_without_end_makes_liftlock_fetch_no_faster_than_its_pac
 ) -> None:
     waited: list[float] = []
 
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
+    really = asyncio.sleep
+
+    async def sleep(seconds: float, *_: Any) -> None:
+        if seconds == 1.0:  # a database's driver sleeps as well, for shorter times
+            waited.append(seconds)
+        await really(0)
 
     monkeypatch.setattr("liftlock.services.watch_pushes.asyncio.sleep", sleep)
     for _ in range(BURST + 3):

@@ -87,6 +87,16 @@ def show(api: Api, out: Output, project: str, number: int) -> int:
 
 @push.command()
 @_PROJECT
+@click.argument("number", type=int, metavar="ID")
+@api_command
+def retry(api: Api, out: Output, project: str, number: int) -> None:
+    """Decide a push of PROJECT again whose decision failed, after its role was given what it lacked, say."""
+    found = api.post("pushes", "project", project, "push", str(number), "retry")
+    out.data(found, [f"push {number} of {project} is decided again"])
+
+
+@push.command()
+@_PROJECT
 @click.option(
     "--claim",
     "claims",

@@ -143,6 +143,10 @@ class PushStore(Protocol):
         """Store what became of the decision, unless it is no longer pending."""
         ...
 
+    async def reopen(self, project: str, push_id: int, envelope: Envelope) -> bool:
+        """Make a failed decision pending again, and return whether it had failed."""
+        ...
+
     async def own_short_name(self, content: Content, envelope: Envelope) -> Content:
         """Return the content that owns the short name: this one, if nobody did before."""
         ...

@@ -27,7 +27,7 @@ class Repository(Protocol):
         """Return the content of `path` at `revision`, None if there is no such file.
 
         Raises:
-            RepositoryError: also if it is no regular file, or larger than `max_bytes`.
+            InputInvalidError: it is no regular file, or larger than `max_bytes`: trying again will not help.
         """
         ...
 

@@ -66,6 +66,7 @@ class PushLog:
             return {"HEAD": revision, "refs/heads/source": revision}
         push = found[0]
         heads = {"HEAD": revision, f"refs/heads/{push.branch}": revision}
-        if await self._repository.kept(project, push.base_revision):
+        # A past head is in the mirror already: only a mirror that was made anew may lack one that was forced away.
+        if await self._repository.is_ancestor(project, push.base_revision, push.base_revision):
             heads["refs/liftlock/base"] = push.base_revision
         return heads

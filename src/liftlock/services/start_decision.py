@@ -14,7 +14,7 @@ from liftlock.domain.pushes.context import push_context
 from liftlock.domain.pushes.decision import decision_task
 from liftlock.domain.pushes.project import Project
 from liftlock.domain.pushes.push import DecisionState, Push
-from liftlock.errors import LiftlockError, StaleSnapshotError, StorageError
+from liftlock.errors import LiftlockError, RepositoryError, StaleSnapshotError, StorageError
 from liftlock.ports.clock import Clock
 from liftlock.ports.envelope import AuditRecord, Envelope
 from liftlock.ports.push_store import DecisionOutcome, PushStore
@@ -51,7 +51,7 @@ class StartDecision:
         """Start the task of `push`, which is pending; what prevents it is recorded with the push.
 
         Raises:
-            StorageError: the store failed; the push stays pending.
+            StorageError, RepositoryError, StaleSnapshotError: it could not be decided; the push stays pending.
         """
         try:
             _, raw = await asyncio.gather(
@@ -62,7 +62,7 @@ class StartDecision:
                 await self._finish(push, "none", f"there is no {PATH}")
                 return
             await self._start(project, push, parse_config(raw))
-        except (StorageError, StaleSnapshotError):
+        except (StorageError, RepositoryError, StaleSnapshotError):
             raise
         except LiftlockError as error:
             await self._finish(push, "failed", f"{error.code}: {error.message}"[:_MAX_TEXT])

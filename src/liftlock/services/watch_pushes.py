@@ -140,10 +140,20 @@ class WatchPushes:
         return LastLook(self._clock.now())
 
     async def _decide(self, project: Project) -> None:
-        """Start every pending decision of the project, those that an earlier process left included."""
+        """Start every pending decision of the project, those that an earlier process left included.
+
+        Raises:
+            LiftlockError: one could not be decided now; the others were.
+        """
+        first: LiftlockError | None = None
         for push in await self._store.pending(MAX_PENDING):
             if push.project == project.name:
-                await self._start(project, push)
+                try:
+                    await self._start(project, push)
+                except LiftlockError as error:
+                    first = first or error
+        if first is not None:
+            raise first
 
     async def _pace(self, watched: _Watched) -> None:
         """Return at once for `BURST` fetches in a row, then only after `RECOVERY`."""

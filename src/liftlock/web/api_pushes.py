@@ -8,6 +8,7 @@ from liftlock.domain.pushes.ringing import parse_claims
 from liftlock.services.admit_hooks import AdmitHooks
 from liftlock.services.projects import Projects
 from liftlock.services.push_log import PushLog
+from liftlock.services.retry_decision import RetryDecision
 from liftlock.services.watch_pushes import WatchPushes
 from liftlock.web import paging
 from liftlock.web.push_wire import (
@@ -25,12 +26,18 @@ BUNDLE = "application/x-git-bundle"
 
 
 def routes(
-    projects: Projects, log: PushLog, watch: WatchPushes, admit: AdmitHooks, *, drop_box: str | None
+    projects: Projects,
+    log: PushLog,
+    watch: WatchPushes,
+    admit: AdmitHooks,
+    retry: RetryDecision,
+    *,
+    drop_box: str | None,
 ) -> list[Route]:
     """Return the service's routes, but for `/ping` and its like; `drop_box` is the folder for rings, if there is one."""
     return [
         *_project_routes(_ProjectHandlers(projects, watch, drop_box)),
-        *_log_routes(_LogHandlers(log)),
+        *_log_routes(_LogHandlers(log, retry)),
         *_admission_routes(log, admit),
     ]
 
@@ -76,8 +83,9 @@ class _ProjectHandlers:
 
 
 class _LogHandlers:
-    def __init__(self, log: PushLog) -> None:
+    def __init__(self, log: PushLog, retry: RetryDecision) -> None:
         self._log = log
+        self._retry = retry
 
     async def list(self, request: ApiRequest) -> object:
         query = push_query(request.query)
@@ -90,6 +98,10 @@ class _LogHandlers:
     async def get(self, request: ApiRequest) -> object:
         number = push_number(request.params["pushId"])
         return push_wire(await self._log.get(request.caller, request.params["project"], number))
+
+    async def retry(self, request: ApiRequest) -> object:
+        number = push_number(request.params["pushId"])
+        return push_wire(await self._retry(request.caller, request.params["project"], number, request.now))
 
     async def source(self, request: ApiRequest) -> object:
         params = request.params
@@ -162,6 +174,14 @@ def _log_routes(handlers: _LogHandlers) -> list[Route]:
             scopes=read,
         ),
         _route("GET", "/project/<project>/push/<pushId>", "push", handlers.get, "Get a push", scopes=read),
+        _route(
+            "POST",
+            "/project/<project>/push/<pushId>/retry",
+            "retryDecision",
+            handlers.retry,
+            "Decide a push again whose decision failed",
+            scopes="pushes:retry-decision:<project>",
+        ),
         _route(
             "GET",
             "/project/<project>/revision/<revision>/source",

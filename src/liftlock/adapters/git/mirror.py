@@ -18,7 +18,7 @@ from liftlock.adapters.git.run import CONFIG, FETCH_TIMEOUT_S, Git
 from liftlock.domain.pushes.config_file import PATH as CONFIG_PATH
 from liftlock.domain.pushes.project import Project
 from liftlock.domain.pushes.push import Commit
-from liftlock.errors import RepositoryError
+from liftlock.errors import InputInvalidError, RepositoryError
 
 MAX_KNOWN: Final = 16
 """Commits that are remembered with their `.taskcluster.yml`."""
@@ -87,10 +87,10 @@ class GitMirrors:
         if found.kind == "missing":
             return None
         if found.kind != "blob":
-            raise RepositoryError(f"{project.name}: {path} at {revision} is a {found.kind}, not a file")
+            raise InputInvalidError(f"{path} at {revision} is a {found.kind}, not a file")
         if found.size > max_bytes:
-            raise RepositoryError(
-                f"{project.name}: {path} at {revision} has {found.size} bytes, expected at most {max_bytes}"
+            raise InputInvalidError(
+                f"{path} at {revision} has {found.size} bytes, expected at most {max_bytes}"
             )
         return found.content
 

@@ -185,6 +185,17 @@ class SqlPushStore:
     async def finish(self, outcome: DecisionOutcome, envelope: Envelope) -> None:
         await self._engine.write(lambda: _finish(outcome), envelope)
 
+    async def reopen(self, project: str, push_id: int, envelope: Envelope) -> bool:
+        def script() -> Script[bool]:
+            rows = yield Sql(
+                "UPDATE push SET decision = 'pending', decision_text = '' WHERE project = $1 AND id = $2"
+                " AND decision = 'failed' RETURNING 1",
+                (project, push_id),
+            )
+            return bool(rows)
+
+        return await self._engine.write(script, envelope)
+
     async def own_short_name(self, content: Content, envelope: Envelope) -> Content:
         def script() -> Script[Content]:
             yield Sql(

@@ -18,6 +18,7 @@ from liftlock.services.bind_action import BindAction
 from liftlock.services.observe_push import ObservePush
 from liftlock.services.projects import Projects
 from liftlock.services.push_log import PushLog
+from liftlock.services.retry_decision import RetryDecision
 from liftlock.services.start_decision import StartDecision
 from liftlock.services.watch_pushes import CHANNEL, WatchPushes
 from liftlock.web import api_pushes
@@ -36,7 +37,12 @@ def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction]:
     drop_box = DropBox.make(Path(base.told.drop_box) if base.told.drop_box else base.directory / "doorbell")
     watch = WatchPushes(store, observe, start, drop_box, base.wakeups, base.clock)
     routes = api_pushes.routes(
-        Projects(store, repository), PushLog(store, repository), watch, admit, drop_box=str(drop_box.path)
+        Projects(store, repository),
+        PushLog(store, repository),
+        watch,
+        admit,
+        RetryDecision(store, watch),
+        drop_box=str(drop_box.path),
     )
     guard = BindAction(store, base.tasks, repository, base.authorizer, base.clock)
     return Part(tuple(routes), (Loop("watch pushes", watch.step, LOOK_AT_DROP_BOX_S, CHANNEL),)), guard
