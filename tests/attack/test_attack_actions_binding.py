@@ -18,6 +18,7 @@ from liftlock.domain.pushes.push import Push
 from liftlock.errors import ConflictError, InputValidationError, LiftlockError, NotFoundError, RefusedError
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.hook_store import PutHook
+from liftlock.services.simulate_hook import SimulateHook
 from push_world import CONFIG, CREATE, PROMOTION, ROLE, PushWorld, digest_of, hook_of, payload_of
 
 FOREIGN = "https://github.com/mallory/widget"
@@ -278,3 +279,44 @@ async def test_the_permission_is_fixed_in_the_template_and_not_the_payloads(
     fired = await world.trigger(mallory, payload, hook_of(push))
     [task] = await world.tasks.stored([fired.task_id])
     assert task.document["scopes"] == [f"assume:{ROLE}:action:generic"]
+
+
+@pytest.mark.parametrize(
+    ("group", "hook"),
+    [
+        ("project-demo", "in-tree-pr-action-3-generic/0123456789"),
+        ("project-demo", "in-tree-action-3-generic/made-by-hand"),
+        ("other", "in-tree-action-3-generic/0123456789"),
+    ],
+)
+async def test_a_managed_hook_of_a_name_that_liftlock_never_makes_does_not_fire(
+    world: PushWorld, push: Push, group: str, hook: str
+) -> None:
+    wire = action_hook(hook_of(push), {}, digest_of(CONFIG), input_schema=None)
+    record = world.hooks.record_of(define_hook(group, hook, wire), NOW, managed=True)
+    refusal = await world.guard.check(record, payload_of(push), await world.access.caller())
+    assert refusal is not None
+    assert refusal.rule == "hook-name"
+
+
+async def test_a_push_that_is_not_decided_yet_offers_nothing(world: PushWorld, push: Push) -> None:
+    failed = await world.push(CONFIG.replace("branch:main", "branch:none"))
+    assert failed.decision == "failed"
+    name = hook_of(failed)
+    record = await world.hook_store.hook(name.group_id, name.hook_id)
+    assert record is not None
+    refusal = await world.guard.check(record, payload_of(failed), await world.access.caller())
+    assert refusal is not None
+    assert refusal.rule == "decision"
+
+
+async def test_a_simulated_fire_is_bound_as_a_real_one(
+    world: PushWorld, push: Push, mallory: Credentials
+) -> None:
+    simulate = SimulateHook(world.hook_store, world.fire)
+    name, caller = hook_of(push), await world.access.caller(mallory)
+    forged = payload_of(push, decision__push__revision="f" * 40)
+    found = await simulate(caller, name.group_id, name.hook_id, forged, NOW)
+    assert found.task is None
+    assert found.problem is not None
+    assert "push.revision" in found.problem
