@@ -34,8 +34,10 @@ COMMANDS: dict[str, Entry] = {
     "project": Entry("liftlock.cli.project:project", "Register repositories."),
     "push": Entry("liftlock.cli.push:push", "See pushes, and tell liftlock of them."),
     "task": Entry("liftlock.cli.task:task", "See tasks, their logs and artifacts."),
+    "keys": Entry("liftlock.processes.keys_command:keys", "See and change the keys that workers sign with."),
     "action": Entry("liftlock.cli.action:action", "List and run in-tree actions."),
     "hook": Entry("liftlock.cli.hook:hook", "See, simulate and trigger hooks."),
+    "gate": Entry("liftlock.cli.gate:gate", "Keep security fixes from landing by mistake: the push gate."),
     "access": Entry("liftlock.cli.access:access", "Explain who may do what, and why."),
 }
 

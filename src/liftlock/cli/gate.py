@@ -1,0 +1,232 @@
+"""`liftlock gate`: the push gate, seen and steered by its operators on the host of the repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from liftlock.cli import gate_install
+from liftlock.cli.command import json_option
+from liftlock.cli.exit_codes import Exit
+from liftlock.cli.failures import UsageError
+from liftlock.cli.gate_client import RUN, GateClient
+from liftlock.cli.gate_history import audit_repository, replay_repository
+from liftlock.cli.gate_repository import GateRepository
+from liftlock.cli.gate_status import status_lines
+from liftlock.cli.output import Output, printable
+
+F = TypeVar("F", bound=Callable[..., Any])
+_NAME = click.argument("name", metavar="REPOSITORY")
+_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+def _run_option(function: F) -> F:
+    return click.option(
+        "--run",
+        type=click.Path(path_type=Path),
+        default=RUN,
+        show_default=True,
+        help="Folder of gated's sockets.",
+    )(function)
+
+
+@click.group()
+def gate() -> None:
+    """Keep security fixes from landing by mistake: the push gate beside the repositories.
+
+    These commands ask gated on its operators' socket: run them on the host of the repositories, as root or as a user
+    whom the gate's policy names.
+    """
+
+
+@gate.command()
+@click.argument("path", type=_FOLDER)
+@click.option("--name", required=True, help="What the policy calls the repository.")
+@click.option("--fail", type=click.Choice(["open", "closed"]), default="open", show_default=True)
+@click.option(
+    "--hooks-dir",
+    type=click.Path(path_type=Path),
+    default=Path("/usr/local/lib/liftlock-gate"),
+    show_default=True,
+    help="Where hooks of Mercurial repositories are kept: not writable by pushers.",
+)
+@click.option("--self-test/--no-self-test", default=True, help="Push a canary that must be rejected.")
+@click.option("--force", is_flag=True, help="Replace a pre-receive hook that is not liftlock's.")
+@_run_option
+@json_option
+def install(
+    out: Output, path: Path, name: str, fail: str, hooks_dir: Path, run: Path, *, self_test: bool, force: bool
+) -> None:
+    """Put the gate's hook into the git or Mercurial repository at PATH, and prove that it works.
+
+    --fail says what the hook does when gated does not answer within two seconds: open lets the push in with a note,
+    closed rejects it.
+    """
+    repository = GateRepository.at(path)
+    written = gate_install.install(repository, name, run, fail, hooks_dir, force=force)
+    out.progress(f"installed {written}")
+    if self_test:
+        token = gate_install.canary_token()
+        with GateClient(run) as client:
+            client.ask("canary", token=token)
+        gate_install.push_canary(repository, token)
+        out.progress("a canary push was rejected by the gate, as it should be")
+    found = {"hook": str(written), "repository": name, "kind": repository.kind, "selfTest": self_test}
+    out.data(found, [f"{name}: the gate is installed" + ("" if self_test else ", not tested")])
+
+
+@gate.command()
+@click.option("--prometheus", is_flag=True, help="Write metrics in Prometheus' text form instead.")
+@_run_option
+@json_option
+def status(out: Output, run: Path, *, prometheus: bool) -> int:
+    """Show the age of the list, and when each hook last asked. Exit status 1 if a list is missing, frozen or refused."""
+    with GateClient(run) as client:
+        if prometheus:
+            text = client.ask("metrics")["text"]
+            out.data({"text": text}, text.splitlines())
+            return Exit.OK
+        found = client.ask("status")
+    out.data(found, status_lines(found, out))
+    troubled = any(
+        not source["known"] or source["frozen"] or source["snapshotRefused"]
+        for source in found["sources"].values()
+    )
+    return Exit.FAILED if troubled else Exit.OK
+
+
+@gate.command()
+@_NAME
+@click.option("--bug", type=int, metavar="N", help="What is known of this bug.")
+@click.option("--message", metavar="TEXT", help="What would become of a commit with this message.")
+@click.option(
+    "--message-file",
+    type=click.File("rb"),
+    help="The same, with the message in a file (- for standard input).",
+)
+@click.option("--ref", default="refs/heads/main", show_default=True, help="Where it would land.")
+@_run_option
+@json_option
+def explain(
+    out: Output, name: str, bug: int | None, message: str | None, message_file: Any, ref: str, run: Path
+) -> None:
+    """Explain what the gate knows of a bug, or what it makes of a commit message. Nothing is counted."""
+    if message_file is not None:
+        message = message_file.read(1_048_576).decode("latin-1")
+    if (bug is None) == (message is None):
+        raise UsageError("explain: expected one of --bug, --message and --message-file")
+    with GateClient(run) as client:
+        found = client.ask("explain", repository=name, bug=bug, message=message, ref=ref)
+    lines = []
+    for each in found["bugs"]:
+        record = each["record"]
+        known = (
+            "nothing is known of it: it lands like any other"
+            if record is None
+            else f"{record['reason']}, {'blocked' if record['blocked'] else 'not blocked'}"
+            f"{', closed' if record['closed'] else ''}, uplift: {' '.join(record['uplift']) or 'none'}"
+        )
+        lines.append(
+            f"bug {each['bug']}: {known}{'; an override lets it pass' if each['overridden'] else ''}"
+        )
+    if message is not None:
+        lines += [f"verdict: {found['outcome']}", *found["text"].splitlines()]
+    age = found["ageS"]
+    lines.append(f"the list is {'of unknown age' if age is None else f'{age:.0f} s old'}")
+    out.data(found, lines)
+
+
+@gate.command()
+@_NAME
+@click.argument("path", type=_FOLDER)
+@click.option("--range", "wanted", metavar="RANGE", help="A git range or a Mercurial revset to replay.")
+@click.option("--ref", default="refs/heads/main", show_default=True, help="As if it landed there.")
+@click.option("--policy", type=click.File("r"), help="By this policy file, not by the one in force.")
+@click.option(
+    "--audit", is_flag=True, help="All that came since the last audit: report what slipped through."
+)
+@_run_option
+@json_option
+def replay(
+    out: Output, name: str, path: Path, wanted: str | None, ref: str, policy: Any, run: Path, *, audit: bool
+) -> int:
+    """Judge commits that are in the repository at PATH already, by what is known now.
+
+    With --range: what the rules would have rejected, to try a policy. With --audit: heads that moved since the last audit,
+    whether a hook asked or not; exit status 1 if something slipped through.
+    """
+    if audit == (wanted is not None):
+        raise UsageError("replay: expected one of --range and --audit")
+    repository = GateRepository.at(path)
+    with GateClient(run) as client:
+        if wanted is not None:
+            text = policy.read() if policy is not None else None
+            found = replay_repository(client, repository, name, wanted, ref, text)
+            worst: int = Exit.OK
+        else:
+            found = audit_repository(client, repository, name)
+            worst = Exit.FAILED if found["slipped"] else Exit.OK
+    shown = found["slipped"] if audit else found["findings"]
+    lines = [
+        f"{each['revision'][:12]} bug {each['bug']}: {each['rule']} ({each['severity']}"
+        + (f", {each['relaxed']})" if each["relaxed"] else ")")
+        for each in shown
+    ]
+    lines.append(found["summary"])
+    out.data(found, lines)
+    return worst
+
+
+@gate.command()
+@click.option("--source", metavar="NAME", help="The feed's name; the default one if left out.")
+@click.option(
+    "--accept-drop", is_flag=True, help="Take a list that drops more than half of the sensitive bugs."
+)
+@_run_option
+@json_option
+def resync(out: Output, source: str | None, run: Path, *, accept_drop: bool) -> None:
+    """Have the whole list sent again."""
+    with GateClient(run) as client:
+        found = client.ask("resync", source=source, accept_drop=accept_drop)
+    told = "asked for it" if found["feedConnected"] else "feedd is not connected: it is asked when it comes"
+    out.data(found, [f"{found['source']}: {told}"])
+
+
+@gate.command()
+@click.argument("bug", type=click.IntRange(1))
+@click.option("--reason", required=True, help="Why; it is written down.")
+@click.option("--hours", type=click.FloatRange(0, 720, min_open=True), default=4.0, show_default=True)
+@click.option("--repository", metavar="NAME", help="In this repository alone.")
+@click.option("--source", metavar="NAME", help="The feed's name; the repository's one if left out.")
+@click.option("--revoke", is_flag=True, help="End what lets the bug pass.")
+@_run_option
+@json_option
+def override(
+    out: Output,
+    bug: int,
+    reason: str,
+    hours: float,
+    repository: str | None,
+    source: str | None,
+    run: Path,
+    *,
+    revoke: bool,
+) -> None:
+    """Let commits that name BUG pass for some hours, whatever the rules say. It is written down with who did it."""
+    with GateClient(run) as client:
+        found = client.ask(
+            "override",
+            bug=bug,
+            reason=reason,
+            seconds=max(1, round(hours * 3600)),
+            repository=repository,
+            source=source,
+            revoke=revoke,
+        )
+    if revoke:
+        out.data(found, [f"bug {bug}: {found['revoked']} overrides ended"])
+    else:
+        out.data(found, [f"bug {bug} passes for {hours:g} hours, by {printable(found['override']['by'])}"])
