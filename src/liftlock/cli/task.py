@@ -15,6 +15,7 @@ from liftlock.cli.command import api_command
 from liftlock.cli.exit_codes import Exit
 from liftlock.cli.failures import AnsweredError, TimedOutError
 from liftlock.cli.output import Output, printable
+from liftlock.cli.provenance import bundle, inputs, verify
 from liftlock.cli.waiting import wait_for_task
 
 LIVE_LOG: Final = "public/logs/live.log"
@@ -184,6 +185,11 @@ def group(api: Api, out: Output, group_id: str) -> int:
     out.data(found, out.table(["task", "state", "reruns", "name"], rows))
     bad = any(member["status"]["state"] in ("failed", "exception") for member in found)
     return Exit.FAILED if bad else Exit.OK
+
+
+task.add_command(verify)
+task.add_command(bundle)
+task.add_command(inputs)
 
 
 def _act(api: Api, out: Output, task_id: str, verb: str) -> None:

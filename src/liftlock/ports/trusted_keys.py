@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from liftlock.domain.provenance.producers import Trust
+from liftlock.domain.provenance.published import Published
 
 
 class TrustedKeys(Protocol):
@@ -12,4 +13,8 @@ class TrustedKeys(Protocol):
 
     def current(self) -> Trust:
         """Return what counts now; StorageError if it can't be read."""
+        ...
+
+    def published(self) -> Published:
+        """Return all that is published; StorageError if it can't be read."""
         ...

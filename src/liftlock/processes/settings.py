@@ -38,6 +38,8 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     credentials_issuer: str
     policy: str | None
     drop_box: str | None = None
+    published_keys: str | None = None
+    """The file of pools' public keys; None: one in `directory`."""
     user: UserIds | None = None
 
 

@@ -187,6 +187,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         credentials_issuer=ISSUER,
         policy=options.policy,
         drop_box=str(state_directory.drop_box(options.state_dir, workers.control_user)),
+        published_keys=str(certifier.published_path),
         user=workers.control_user,
     )
     supervisor = Supervisor({name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ})

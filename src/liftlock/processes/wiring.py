@@ -13,7 +13,7 @@ from liftlock.adapters.wakeups.in_process import InProcessWakeups
 from liftlock.ports.clock import Clock
 from liftlock.ports.entropy import Entropy
 from liftlock.processes.loops import Loop
-from liftlock.processes.parts import access, foundation, hooks, pushes, queue
+from liftlock.processes.parts import access, foundation, hooks, provenance, pushes, queue
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.processes.settings import ControlPlaneSettings
 from liftlock.web import housekeeping
@@ -46,6 +46,7 @@ def build(
         queue.part(base),
         hooks.part(base, hook_services, guard),
         pushes_part,
+        provenance.part(base),
         _upkeep(base),
     ]
     routes = [route for part in parts for route in part.routes]

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,7 +27,14 @@ from liftlock.domain.provenance.certificates import (
     read_issued,
 )
 from liftlock.domain.provenance.envelope import enveloped, signed_bytes
-from liftlock.domain.provenance.keys import key_id, to_text
+from liftlock.domain.provenance.keys import UntrustedError, key_id, to_text
+from liftlock.domain.provenance.published import (
+    PUBLISHED_FORMAT,
+    Published,
+    PublishedKey,
+    Revoked,
+    parse_published,
+)
 from liftlock.errors import InputInvalidError, NotFoundError, StorageError
 from liftlock.ports.entropy import Entropy
 from liftlock.values.instants import format_instant
@@ -35,7 +42,6 @@ from liftlock.values.instants import format_instant
 PRIVATE_FILE: Final = "pools.json"
 PUBLISHED_FILE: Final = "published.json"
 FORMAT: Final = "liftlock-pool-keys-1"
-PUBLISHED_FORMAT: Final = "liftlock-published-keys-1"
 MAX_PUBLISHED_CERTIFICATES: Final = 2_000
 _SEED_BYTES: Final = 32
 
@@ -54,34 +60,6 @@ class _Pool(msgspec.Struct, forbid_unknown_fields=True):
 class _PrivateFile(msgspec.Struct, forbid_unknown_fields=True):
     format: str
     pools: dict[str, _Pool]
-
-
-class PublishedKey(msgspec.Struct, frozen=True, rename="camel"):
-    """A pool's public key. `state`: `current` certifies; `retired` does so no more, and what it certified stays valid."""
-
-    pool: str
-    level: int
-    key_id: str
-    public_key: str
-    state: Literal["current", "retired"]
-    created: str
-
-
-class Revoked(msgspec.Struct, frozen=True, rename="camel"):
-    """A key, of a pool or a worker, that counts no more, for what it signed before as well."""
-
-    key_id: str
-    at: str
-    reason: str
-
-
-class Published(msgspec.Struct, frozen=True, rename="camel"):
-    """What everybody may know: keys, the certificates that were issued (oldest first), and revocations."""
-
-    format: str
-    pools: tuple[PublishedKey, ...]
-    certificates: tuple[dict[str, Any], ...]
-    revoked: tuple[Revoked, ...] = ()
 
 
 class PoolKeys:
@@ -236,12 +214,9 @@ class PoolKeys:
 def read_published(path: Path) -> Published:
     """Return what is published at `path`; FileNotFoundError if nothing is, StorageError if it is malformed."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Published)
-    except msgspec.DecodeError as error:
-        raise StorageError(f"published keys {path}: {error}") from error
-    if found.format != PUBLISHED_FORMAT:
-        raise StorageError(f"published keys {path}: expected format {PUBLISHED_FORMAT}")
-    return found
+        return parse_published(path.read_bytes())
+    except UntrustedError as error:
+        raise StorageError(f"{path}: {error.message}") from error
 
 
 def _public(key: _Key) -> str:

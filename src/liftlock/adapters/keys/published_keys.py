@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from liftlock.adapters.keys.pool_keys import Published, read_published
-from liftlock.domain.provenance.certificates import PoolKey
-from liftlock.domain.provenance.keys import KEY_BYTES, UntrustedError, from_text
+from liftlock.adapters.keys.pool_keys import read_published
+from liftlock.domain.provenance.keys import UntrustedError
 from liftlock.domain.provenance.producers import Trust
+from liftlock.domain.provenance.published import PUBLISHED_FORMAT, Published, trust_in
 from liftlock.errors import StorageError
+
+NOTHING = Published(PUBLISHED_FORMAT, (), ())
 
 
 class PublishedKeys:
@@ -25,7 +27,7 @@ class PublishedKeys:
         return self._read()[1]
 
     def published(self) -> Published:
-        """Return all that is published; StorageError if it can't be read."""
+        """Return all that is published; see the port."""
         return self._read()[0]
 
     def _read(self) -> tuple[Published, Trust]:
@@ -34,15 +36,9 @@ class PublishedKeys:
             stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
             if self._held is None or stamp != self._seen:
                 published = read_published(self._path)
-                self._held, self._seen = (published, _trust(published)), stamp
+                self._held, self._seen = (published, trust_in(published)), stamp
+        except FileNotFoundError:
+            return NOTHING, Trust(())
         except (OSError, UntrustedError) as error:
             raise StorageError(f"published keys {self._path}: {error}") from error
         return self._held
-
-
-def _trust(published: Published) -> Trust:
-    pools = tuple(
-        PoolKey(each.pool, each.level, from_text(each.public_key, what=f"key of {each.pool}", size=KEY_BYTES))
-        for each in published.pools
-    )
-    return Trust(pools, frozenset(each.key_id for each in published.revoked))

@@ -1,0 +1,116 @@
+"""Collects what a verification looks at from a running liftlock. Nothing of it is believed here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from liftlock.cli.client import Api
+from liftlock.cli.failures import AnsweredError
+from liftlock.cli.output import Output
+from liftlock.domain.provenance.chain import CHAIN_NAME, MAX_CHAIN_BYTES, SIGNATURE_NAME
+from liftlock.domain.provenance.evidence import FORMAT, MAX_RUNS, Evidence, RunEvidence, is_document
+
+MAX_DOCUMENT_BYTES = 64 << 20
+_SIGNATURE_BYTES = 64
+
+
+class Collector:
+    """Follows chains from one task to its push, as far as the control plane tells of them."""
+
+    def __init__(self, api: Api, out: Output) -> None:
+        self._api = api
+        self._out = out
+        self._runs: dict[str, RunEvidence] = {}
+        self._missing: dict[str, str] = {}
+        self._pushes: dict[str, dict[str, Any]] = {}
+
+    def collect(self, task_id: str) -> Evidence:
+        """Return the evidence on the last run of a task; every artifact of it is downloaded and measured."""
+        waiting = [task_id]
+        while waiting and len(self._runs) < MAX_RUNS:
+            each = waiting.pop()
+            if each not in self._runs and each not in self._missing:
+                waiting += self._take(each, measured=each == task_id)
+        keys = self._api.get("provenance", "keys")
+        runs = tuple(self._runs.values())
+        root_url = self._api.profile.root_url
+        return Evidence(FORMAT, task_id, root_url, runs, self._pushes, self._missing, keys)
+
+    def _take(self, task_id: str, *, measured: bool) -> list[str]:
+        """Take one run; return the tasks that it leads to."""
+        try:
+            content = self._api.artifact(task_id, CHAIN_NAME, max_bytes=MAX_CHAIN_BYTES)
+            signature = self._api.artifact(task_id, SIGNATURE_NAME, max_bytes=_SIGNATURE_BYTES)
+        except AnsweredError as error:
+            self._missing[task_id] = f"{error.answered_code}: {error.message.partition(chr(10))[0]}"
+            return []
+        self._out.progress(f"{task_id}: chain of trust")
+        said = _object(content)
+        names = sorted(_dict(said, "artifacts"))
+        documents = {name: self._document(task_id, name) for name in names if is_document(name)}
+        observed = self._measured(task_id) if measured else {}
+        kept = {name: data for name, data in documents.items() if data is not None}
+        self._runs[task_id] = RunEvidence(task_id, content, signature, observed, kept)
+        task = _dict(said, "task")
+        group = str(task.get("taskGroupId"))
+        if task_id == group:
+            self._push(task_id, said)
+        parent = _dict(task, "extra").get("parent") or group
+        return [str(parent), group, *_producers(said)]
+
+    def _document(self, task_id: str, name: str) -> bytes | None:
+        try:
+            return self._api.artifact(task_id, name, max_bytes=MAX_DOCUMENT_BYTES)
+        except AnsweredError:
+            return None
+
+    def _measured(self, task_id: str) -> dict[str, str]:
+        """Return the sha256 of every artifact of the task's last run, by name."""
+        found = {}
+        for one in self._api.all_pages("queue", "task", task_id, "artifacts", key="artifacts"):
+            if one["storageType"] == "error":
+                continue
+            digest = hashlib.sha256()
+            with self._api.open_artifact(task_id, one["name"]) as chunks:
+                for chunk in chunks:
+                    digest.update(chunk)
+            found[one["name"]] = digest.hexdigest()
+        return found
+
+    def _push(self, group: str, said: dict[str, Any]) -> None:
+        """Take the push that started the group, found by what the decision task read."""
+        for one in said.get("inputs", []):
+            if not isinstance(one, dict) or one.get("kind") != "git":
+                continue
+            query = {"revision": str(one.get("commit"))}
+            try:
+                pushes = self._api.get("pushes", "project", str(one.get("project")), "pushes", query=query)
+            except AnsweredError as error:
+                self._out.progress(f"{group}: its push can't be had: {error.message.partition(chr(10))[0]}")
+                continue
+            for push in pushes["pushes"]:
+                if push["taskId"] == group:
+                    self._pushes[group] = push
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _dict(document: dict[str, Any], key: str) -> dict[str, Any]:
+    found = document.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _producers(said: dict[str, Any]) -> list[str]:
+    inputs = said.get("inputs")
+    found = (
+        [one.get("producer") for one in inputs if isinstance(one, dict)] if isinstance(inputs, list) else []
+    )
+    return [str(one.get("taskId")) for one in found if isinstance(one, dict)]

@@ -1,0 +1,63 @@
+"""What a run read, against what its definition declares.
+
+Source: docs/reference/provenance.md#inputs
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from liftlock.domain.provenance.chain import SignedChain
+
+
+class Read(msgspec.Struct, frozen=True):
+    """An input that another task made, as measured by its reader."""
+
+    name: str
+    task_id: str
+    artifact: str
+    sha256: str
+
+
+def check_inputs(chain: SignedChain) -> tuple[list[str], list[Read]]:
+    """Return what is wrong with a run's inputs, and those of them that other tasks made."""
+    declared = _declared(chain.task)
+    measured = {str(one.get("name")): one for one in chain.inputs}
+    problems = [
+        f"{name}: declared, and the chain of trust does not say what it was"
+        for name in sorted(set(declared) - set(measured))
+    ]
+    problems += [
+        f"{name}: read, and the task does not declare it" for name in sorted(set(measured) - set(declared))
+    ]
+    reads = []
+    for name in sorted(set(declared) & set(measured)):
+        problem, read = _compare(name, declared[name], measured[name])
+        problems += [] if problem is None else [problem]
+        reads += [] if read is None else [read]
+    return problems, reads
+
+
+def _declared(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    payload = task.get("payload")
+    found = payload.get("inputs", []) if isinstance(payload, dict) else []
+    items = found if isinstance(found, list) else []
+    return {str(one.get("name")): one for one in items if isinstance(one, dict)}
+
+
+def _compare(name: str, declared: dict[str, Any], measured: dict[str, Any]) -> tuple[str | None, Read | None]:
+    git = declared.get("git")
+    if isinstance(git, dict) and measured.get("commit") != git.get("revision"):
+        return f"{name}: declared revision {git.get('revision')}, read {measured.get('commit')}", None
+    if "task" not in declared and "index" not in declared:
+        return None, None
+    producer, files = measured.get("producer"), measured.get("files")
+    if not isinstance(producer, dict) or not isinstance(files, list) or len(files) != 1:
+        return f"{name}: made by another task, and the chain of trust does not say by which run", None
+    task = declared.get("task")
+    if isinstance(task, dict) and task.get("id") != producer.get("taskId"):
+        return f"{name}: declared of task {task.get('id')}, read of {producer.get('taskId')}", None
+    file = files[0]
+    return None, Read(name, str(producer.get("taskId")), str(file.get("name")), str(file.get("sha256")))
