@@ -11,10 +11,14 @@ from typing import Any
 
 from fakes.certified_signer import CertifiedSigner, KnownPools
 from fakes.fake_queue_client import FakeQueueClient
+from liftlock.adapters.downloads.addresses import Addresses
+from liftlock.adapters.downloads.client import HttpDownloader
+from liftlock.adapters.downloads.dialer import GuardedDialer
 from liftlock.adapters.store_files.store import FileInputStore
 from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
+from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy
 from liftlock.ports.queue_client import RunKey
 from liftlock.worker.interpreter import Interpreters
 from liftlock.worker.journal import Journal
@@ -86,9 +90,11 @@ async def world(
     grace_s: float = 0.0,
     queue: FakeQueueClient | None = None,
     slots: int = 1,
+    policy: PoolPolicy = STRICTEST,
 ) -> AsyncIterator[World]:
     """A worker that serves until the end of the test."""
     queue = queue or FakeQueueClient()
+    downloader = HttpDownloader(Addresses(policy.private_addresses))
     async with machine(kind, slots=slots) as made:
         state = tmp_path / "worker"
         parts = Parts(
@@ -106,6 +112,9 @@ async def world(
             bounds=Bounds(512 * MIB, 64, 2.0, 64 * MIB, 120, 32 * MIB),
             max_log_bytes=max_log_bytes,
             secrets=(WORKER_SECRET,),
+            policy=policy,
+            downloader=downloader,
+            dialer=GuardedDialer(Addresses(policy.private_addresses)),
         )
         stop = asyncio.Event()
         serving = asyncio.create_task(Worker(parts).serve(stop, grace_s=grace_s))
@@ -114,3 +123,4 @@ async def world(
         finally:
             stop.set()
             await asyncio.wait_for(serving, 60)
+            await downloader.close()

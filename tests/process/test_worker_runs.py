@@ -74,6 +74,9 @@ async def test_the_environment_is_exact(tmp_path: Path) -> None:
         # The kernel and the interpreter add nothing; bubblewrap sets PWD for the directory it changes to.
         assert said.pop("PWD", "/build") == "/build"
         said.pop("LC_CTYPE", None)
+        proxies = {said.pop(name) for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
+        assert proxies == {"http://127.0.0.1:3128"}
+        assert {said.pop("NO_PROXY"), said.pop("no_proxy")} == {"127.0.0.1,localhost,::1"}
         assert said == {
             "A": "b",
             "HOME": "/build",

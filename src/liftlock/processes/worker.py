@@ -18,6 +18,7 @@ import uvloop
 
 from liftlock.adapters.downloads.addresses import Addresses
 from liftlock.adapters.downloads.client import HttpDownloader
+from liftlock.adapters.downloads.dialer import GuardedDialer
 from liftlock.adapters.keys.published_keys import PublishedKeys
 from liftlock.adapters.keys.worker_key import WorkerKey
 from liftlock.adapters.queue_http.client import HttpQueueClient
@@ -92,7 +93,8 @@ async def _serve(told: WorkerSettings, sandbox: Sandbox, stop: asyncio.Event) ->
     clock, entropy = SystemClock(), SystemEntropy()
     http = SignedHttp(told.root_url, clock, entropy, storage_origins=told.storage_origins)
     state = Path(told.state_dir)
-    downloader = HttpDownloader(Addresses(told.policy.private_addresses))
+    addresses = Addresses(told.policy.private_addresses)
+    downloader = HttpDownloader(addresses)
     parts = Parts(
         identity=Identity(told.queue_id, told.worker_group, told.worker_id),
         queue=HttpQueueClient(http, Credentials(told.client_id, told.access_token)),
@@ -112,6 +114,7 @@ async def _serve(told: WorkerSettings, sandbox: Sandbox, stop: asyncio.Event) ->
         secrets=(told.access_token,),
         policy=told.policy,
         downloader=downloader,
+        dialer=GuardedDialer(addresses),
     )
     try:
         sound = await Worker(parts).serve(stop, grace_s=told.grace_s)

@@ -11,9 +11,16 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 def environment(
-    run: RunKey, task: dict[str, Any], payload: Payload, root_url: str, proxy_url: str
+    run: RunKey,
+    task: dict[str, Any],
+    payload: Payload,
+    root_url: str,
+    proxy_url: str,
+    reached: dict[str, str],
 ) -> dict[str, str]:
-    """Return all variables; nothing is inherited. PATH and LANG may be the payload's, the others are the worker's."""
+    """Return all variables; nothing is inherited. PATH, LANG and `reached` (by which programs find
+    the doors of their network) may be the payload's, the others are the worker's.
+    """
     fixed = {
         "HOME": "/build",
         "TASK_ID": run.task_id,
@@ -23,4 +30,4 @@ def environment(
     }
     if payload.api_proxy:
         fixed["TASKCLUSTER_PROXY_URL"] = proxy_url
-    return {"PATH": PATH, "LANG": "C.UTF-8"} | payload.env | fixed
+    return {"PATH": PATH, "LANG": "C.UTF-8"} | reached | payload.env | fixed

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
+import socket
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 import msgspec
 
@@ -13,9 +17,21 @@ from liftlock.worker.logs.task_log import TaskLog
 from liftlock.worker.outcome import Outcome
 from liftlock.worker.payload import Payload
 from liftlock.worker.prepare import Placed
-from liftlock.worker.proxy.server import PORT, ApiProxy
 
 _SHOWN_CHARS = 400
+
+
+class Door(Protocol):
+    """Something that answers at `port` inside the sandbox, as long as it runs."""
+
+    @property
+    def port(self) -> int:
+        """Where inside, on 127.0.0.1."""
+        ...
+
+    def serving(self, listeners: tuple[socket.socket, ...]) -> AbstractAsyncContextManager[None]:
+        """Serve on these listening sockets until the block ends."""
+        ...
 
 
 class Execution(msgspec.Struct, frozen=True):
@@ -30,10 +46,10 @@ class Execution(msgspec.Struct, frozen=True):
 class Executor:
     """Runs the commands of one run; `stop` ends what runs now, and nothing is started afterwards."""
 
-    def __init__(self, sandbox: Sandbox, log: TaskLog, proxy: ApiProxy | None) -> None:
+    def __init__(self, sandbox: Sandbox, log: TaskLog, doors: Sequence[Door]) -> None:
         self._sandbox = sandbox
         self._log = log
-        self._proxy = proxy
+        self._doors = tuple(doors)
         self._running: RunningSandbox | None = None
         self._stopped: str | None = None
 
@@ -71,7 +87,7 @@ class Executor:
             env=what.env,
             binds=what.placed.binds,
             files=what.placed.files,
-            listeners=() if self._proxy is None else (Listener(PORT),),
+            listeners=tuple(Listener(door.port) for door in self._doors),
             limits=Limits(given.memory_bytes, given.pids, given.cpu, given.disk_bytes),
         )
         self._running = await self._sandbox.start(spec)
@@ -87,8 +103,8 @@ class Executor:
         serving = contextlib.AsyncExitStack()
         following = asyncio.create_task(self._log.follow(running.log_fd))
         try:
-            if self._proxy is not None:
-                await serving.enter_async_context(self._proxy.serving(running.listeners))
+            for door, listener in zip(self._doors, running.listeners, strict=True):
+                await serving.enter_async_context(door.serving((listener,)))
             try:
                 status = await asyncio.wait_for(running.wait(), left)
             except TimeoutError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy
 from liftlock.ports.clock import Clock
+from liftlock.ports.dialer import Dialer
 from liftlock.ports.downloads import Downloader
 from liftlock.ports.input_store import InputStore, Wheelhouse
 from liftlock.ports.queue_client import QueueClient
@@ -47,3 +48,4 @@ class Parts:
     secrets: tuple[str, ...]
     policy: PoolPolicy = STRICTEST
     downloader: Downloader | None = None
+    dialer: Dialer | None = None

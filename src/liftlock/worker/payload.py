@@ -13,6 +13,7 @@ import msgspec
 
 from liftlock.domain.inputs.declarations import Declaration, Mount, declarations
 from liftlock.domain.inputs.fields import Fields, flag, list_of, one_of, size, text, unique, whole, wrong
+from liftlock.domain.inputs.network import CLOSED, Network, network
 from liftlock.domain.inputs.places import BUILD, INPUTS, is_plain, overlaps
 from liftlock.domain.inputs.plan import order
 from liftlock.errors import InputInvalidError, InputValidationError
@@ -96,6 +97,7 @@ class Payload(msgspec.Struct, frozen=True):
     resources: Resources
     retry_codes: frozenset[int]
     masked_env: tuple[str, ...]
+    network: Network = CLOSED
 
 
 def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
@@ -118,7 +120,7 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
     masked_env = fields.get(
         "maskedEnv", list_of(text(expected="a name of env", fits=_ENV_NAME.match), most=MAX_ENV), ()
     )
-    fields.get("network", _no_network, None)
+    asked = fields.get("network", network, CLOSED)
     fields.done()
     for index, name in enumerate(masked_env):
         if name not in env:
@@ -126,7 +128,16 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
     _check_places(inputs)
     _check_total(command, env)
     return Payload(
-        command, env, max_run_s, order(inputs), artifacts, api_proxy, resources, retry_codes, masked_env
+        command,
+        env,
+        max_run_s,
+        order(inputs),
+        artifacts,
+        api_proxy,
+        resources,
+        retry_codes,
+        masked_env,
+        asked,
     )
 
 
@@ -240,20 +251,6 @@ def _on_exit_status(value: object, path: str) -> frozenset[int]:
     codes = fields.get("retry", list_of(whole(1, 255), most=255), ())
     fields.done()
     return frozenset[int](codes)
-
-
-def _no_network(value: object, path: str) -> None:
-    """Read the only network that this worker gives: none."""
-    fields = Fields(value, path)
-    fields.get("default", one_of("none"), "none")
-    fields.get(
-        "allow", list_of(lambda found, at: wrong(at, "nothing: this worker allows no addresses", found)), ()
-    )
-    fields.done()
-
-
-def _no_address(value: object, path: str) -> None:
-    wrong(path, "nothing: this worker allows no addresses", value)
 
 
 def _check_places(inputs: tuple[Declaration, ...]) -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.inputs.manifest import Failed, RunFacts, manifest
+from liftlock.domain.inputs.network import check_network, sealing
 from liftlock.domain.provenance.chain import Output
 from liftlock.domain.provenance.levels import level_of
 from liftlock.errors import InputValidationError, LiftlockError
@@ -19,9 +20,10 @@ from liftlock.ports.queue_client import Claim
 from liftlock.ports.sandbox import DataFile, DiskLimits, Scratch
 from liftlock.worker.collect import Collector
 from liftlock.worker.environment import environment
-from liftlock.worker.execute import Execution, Executor
+from liftlock.worker.execute import Door, Execution, Executor
 from liftlock.worker.fetching import Fetcher
 from liftlock.worker.logs.task_log import TaskLog
+from liftlock.worker.network.plan import RunNetwork
 from liftlock.worker.npm import NpmPackages
 from liftlock.worker.outcome import Outcome, RunEndedError
 from liftlock.worker.parts import Parts
@@ -65,6 +67,7 @@ class RunBody:
         self._scratch: Scratch | None = None
         self._preparer: Preparer | None = None
         self._proxy: ApiProxy | None = None
+        self._network: RunNetwork | None = None
         self.outputs: tuple[Output, ...] = ()
         self.limits: dict[str, Any] = {}
 
@@ -88,6 +91,7 @@ class RunBody:
         self._scratch = await parts.sandbox.new_scratch(self._slot, disk)
         self._preparer = self._make_preparer(self._scratch)
         await self._preparer.prepare(payload.inputs)
+        self._network = self._make_network(payload, self._preparer)
         if payload.api_proxy:
             self._proxy = ApiProxy(
                 parts.queue, scopes=self._scopes, credentials=self._credentials, hide=self._lines.hide
@@ -109,15 +113,17 @@ class RunBody:
 
     def manifest(self, failed: Failed | None) -> dict[str, Any]:
         """Return the inputs manifest as it is known now."""
-        identity, proxy = self._parts.identity, self._proxy
+        identity, proxy, network = self._parts.identity, self._proxy, self._network
         facts = RunFacts(
             self._claim.run.task_id,
             self._claim.run.run_id,
             {"workerGroup": identity.worker_group, "workerId": identity.worker_id},
             msgspec.to_builtins(self._parts.sandbox.isolation),
-            {"default": "none", "apiProxy": proxy is not None},
-            () if proxy is None else tuple(proxy.refused),
-            0 if proxy is None else proxy.refused_more,
+            {"default": "none", "apiProxy": proxy is not None} if network is None else network.wire(),
+            (() if proxy is None else tuple(proxy.refused))
+            + (() if network is None else tuple(network.record.refused)),
+            (0 if proxy is None else proxy.refused_more)
+            + (0 if network is None else network.record.refused_more),
         )
         prepared = () if self._preparer is None else tuple(self._preparer.prepared)
         return manifest(facts, prepared, failed)
@@ -126,10 +132,29 @@ class RunBody:
         given = self._claim.task.get("payload")
         try:
             payload = parse(given, bounds=self._parts.bounds, task_expires=self._expires)
+            check_network(
+                payload.network,
+                sealing(payload.network, payload.inputs, api_proxy=payload.api_proxy),
+                self._parts.policy,
+                scopes=self._scopes,
+                queue_id=self._parts.identity.queue_id,
+            )
         except InputValidationError as error:
             raise RunEndedError("malformed-payload", f"malformed payload: {error.message}") from error
         self._lines.hide(payload.env[name] for name in payload.masked_env)
         return payload
+
+    def _make_network(self, payload: Payload, preparer: Preparer) -> RunNetwork:
+        return RunNetwork(
+            payload.network,
+            payload.inputs,
+            preparer.served,
+            policy=self._parts.policy,
+            store=self._parts.store,
+            downloader=self._parts.downloader,
+            dialer=self._parts.dialer,
+            api_proxy=payload.api_proxy,
+        )
 
     def _make_preparer(self, scratch: Scratch) -> Preparer:
         parts = self._parts
@@ -171,8 +196,13 @@ class RunBody:
         shown = msgspec.json.format(msgspec.json.encode(self.manifest(None)), indent=2)
         placed = Placed(placed.binds, (*placed.files, DataFile(MANIFEST_INSIDE, shown)))
         root_url = self._parts.queue.root_url
-        env = environment(self._claim.run, self._claim.task, payload, root_url, INSIDE_URL)
-        executor = Executor(self._parts.sandbox, self._lines, self._proxy)
+        network = self._network
+        reached = {} if network is None else network.env
+        env = environment(self._claim.run, self._claim.task, payload, root_url, INSIDE_URL, reached)
+        doors: list[Door] = [] if network is None else [*network.doors]
+        if self._proxy is not None:
+            doors.append(self._proxy)
+        executor = Executor(self._parts.sandbox, self._lines, doors)
         return await executor.run(Execution(scratch, payload, env, placed))
 
     async def _collect(self, payload: Payload, scratch: Scratch) -> bool:

@@ -48,8 +48,8 @@ def test_what_is_no_command_is_refused(command: Any) -> None:
         ({"env": {"A": 1}}, "payload.env.A: expected text, found 1"),
         ({"env": {"A": "x\0"}}, "payload.env.A: expected text, found 'x\\x00'"),
         ({"features": {"chainOfTrust": True}}, "payload.features.chainOfTrust: unknown key; expected one of: taskclusterProxy"),
-        ({"network": {"default": "open"}}, "payload.network.default: expected one of none, found 'open'"),
-        ({"network": {"allow": [{"host": "x"}]}}, "payload.network.allow[0]: expected nothing: this worker allows no addresses, found {'host': 'x'}"),
+        ({"network": {"default": "all"}}, "payload.network.default: expected one of none, open, found 'all'"),
+        ({"network": {"allow": [{"host": "x"}]}}, "payload.network.allow[0].port: missing; it must be given (found beside it: nothing else)"),
         ({"resources": {"memory": "5GiB"}}, f"payload.resources.memory: expected a size from 1 to {4 << 30} bytes, such as 512MiB, found '5GiB'"),
         ({"resources": {"cpu": 3}}, "payload.resources.cpu: expected a number of cores from 0.05 to 2, found 3"),
         ({"maskedEnv": ["A"]}, "payload.maskedEnv[0]: expected the name of a variable in env, found 'A'"),
@@ -105,7 +105,7 @@ def test_less_than_the_pool_gives_may_be_asked_for() -> None:
 def test_the_environment_is_exactly_what_was_said_and_what_a_task_may_know() -> None:
     run = RunKey("TASK", 2)
     payload = read(env={"A": "b", "LANG": "de_DE.UTF-8"}, features={"taskclusterProxy": True})
-    assert environment(run, {"taskGroupId": "GROUP"}, payload, "http://root", "http://127.0.0.1:1") == {
+    assert environment(run, {"taskGroupId": "GROUP"}, payload, "http://root", "http://127.0.0.1:1", {}) == {
         "A": "b",
         "HOME": "/build",
         "LANG": "de_DE.UTF-8",
@@ -116,6 +116,6 @@ def test_the_environment_is_exactly_what_was_said_and_what_a_task_may_know() -> 
         "TASK_GROUP_ID": "GROUP",
         "TASK_ID": "TASK",
     }
-    without = environment(run, {}, read(), "http://root", "http://127.0.0.1:1")
+    without = environment(run, {}, read(), "http://root", "http://127.0.0.1:1", {})
     assert "TASKCLUSTER_PROXY_URL" not in without
     assert without["TASK_GROUP_ID"] == "TASK"

@@ -27,7 +27,14 @@ class ClosedError(Exception):
 class Connection:
     """Reads requests and writes answers, one at a time."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        speaker: str = "the worker's API proxy",
+    ) -> None:
+        self._speaker = speaker
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
@@ -114,9 +121,34 @@ class Connection:
         """Answer with an error in the API's form, and close afterwards."""
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE) or self.answering:
             raise ClosedError
-        content = msgspec.json.encode({"code": code, "message": f"the worker's API proxy: {why}"})
+        content = msgspec.json.encode({"code": code, "message": f"{self._speaker}: {why}"})
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
         await self.answer_whole(status, headers, content)
+
+    async def tunnel(self) -> bytes:
+        """Agree to a CONNECT; return what the client has sent already of what belongs to the tunnel."""
+        await self._send(h11.Response(status_code=200, headers=[], reason=b"Connection established"))
+        self.answering = True
+        return bytes(self._http.trailing_data[0])
+
+    def take_over(self) -> None:
+        """Say that the answer is written by `write_raw`, and that the connection ends with it."""
+        self.answering = True
+
+    async def read_raw(self, size: int) -> bytes:
+        """Return what the client sends next, outside of HTTP; nothing at its end."""
+        try:
+            return await self._reader.read(size)
+        except OSError as error:
+            raise ClosedError from error
+
+    async def write_raw(self, data: bytes) -> None:
+        """Send bytes as they are; ClosedError if the client does not take them."""
+        try:
+            self._writer.write(data)
+            await asyncio.wait_for(self._writer.drain(), STALL_S)
+        except (TimeoutError, OSError) as error:
+            raise ClosedError from error
 
     def ready_for_next(self) -> bool:
         """Tell whether another request may follow, and prepare for it."""

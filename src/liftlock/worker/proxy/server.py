@@ -27,7 +27,9 @@ _log = structlog.get_logger(__name__)
 
 
 class ApiProxy:
-    """Serves one run. `credentials` gives those of the run, current ones; `hide` gets secrets that a task was given."""
+    """Serves one run at `port` inside. `credentials` gives those of the run, current ones; `hide` gets secrets that a task was given."""
+
+    port = PORT
 
     def __init__(
         self,
