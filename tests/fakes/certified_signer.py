@@ -129,6 +129,7 @@ def task(level: int = 3, **more: Any) -> dict[str, Any]:
         "schedulerId": f"demo-level-{level}",
         "taskGroupId": "GGGGGGGGQ2qAAAAAAAAAAA",
         "dependencies": [],
+        "created": "2026-01-01T10:30:00.000Z",
         "scopes": [],
         "payload": {},
     } | more

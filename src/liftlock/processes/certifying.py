@@ -53,6 +53,14 @@ class Certifier:
         for ours, _, worker_group, worker_id in self._ends:
             loop.add_reader(ours, self._answer, ours, worker_group, worker_id)
 
+    def close(self) -> None:
+        """Answer no more."""
+        for ours, theirs, *_ in self._ends:
+            asyncio.get_running_loop().remove_reader(ours)
+            ours.close()
+            theirs.close()
+        self._ends.clear()
+
     def _answer(self, ours: socket.socket, worker_group: str, worker_id: str) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             public_key = ours.recv(KEY_BYTES + 1)

@@ -57,6 +57,10 @@ class WorkerKey:
         """Return the key's id."""
         return key_id(self._public)
 
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
     def sign(self, data: bytes) -> bytes:
         """Return the signature over `data`."""
         return self._private.sign(data)
