@@ -140,3 +140,9 @@ def test_a_damaged_blob_is_not_served_as_if_it_were_whole(stage: Stage) -> None:
     blob.write_bytes(b"wrong")
     with pytest.raises(requests.exceptions.RequestException):
         requests.get(stage.root.getLatestArtifact(task_id, "public/a")["url"], timeout=30)
+
+
+def test_only_a_name_that_begins_with_public_is_public() -> None:
+    assert need_to_read("public/build.zip") == AllOf()
+    for name in ("private/key", "public", "Public/x", "xpublic/y", " public/x"):
+        assert need_to_read(name) == f"queue:get-artifact:{name}"

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from liftlock.domain.tasks.artifacts import Artifact, Content, follow, object_name
+from liftlock.domain.tasks.artifacts import Artifact, Content, follow, need_to_read, object_name
 from liftlock.errors import ArtifactFailedError, NotFoundError, RefusedError, StorageError
 from liftlock.ports.artifact_store import ArtifactStore, LogPart
 from liftlock.ports.blobs import Blobs
@@ -64,7 +64,7 @@ class ArtifactReads:
             NotFoundError: there is none (yet).
             InputInvalidError: its links form a cycle.
         """
-        caller.require(f"queue:get-artifact:{name}")
+        caller.require(need_to_read(name))
         run = await self._run(task_id, run_id)
         chain = await self._artifacts.chain(task_id, run, name)
 
@@ -72,7 +72,7 @@ class ArtifactReads:
             found = chain.get(wanted)
             return None if found is None or found.declared.expires_ms <= to_ms(now) else found
 
-        found = follow(name, alive, lambda hop: caller.require(f"queue:get-artifact:{hop}"))
+        found = follow(name, alive, lambda hop: caller.require(need_to_read(hop)))
         if found is None:
             raise NotFoundError(f"run {run} of task {task_id} has no artifact {name!r}")
         return run, found
@@ -155,7 +155,7 @@ class ArtifactReads:
             RefusedError, NotFoundError: no right, or the address is too old; no such bytes.
         """
         if ticket is None:
-            caller.require(f"queue:get-artifact:{name}")
+            caller.require(need_to_read(name))
         else:
             self._check(ticket, (task_id, run_id, name), now)
         found = (await self._artifacts.chain(task_id, run_id, name)).get(name)
@@ -173,7 +173,7 @@ class ArtifactReads:
         Raises:
             RefusedError, NotFoundError: may not read it; there is none, or it has become an artifact.
         """
-        caller.require(f"queue:get-artifact:{name}")
+        caller.require(need_to_read(name))
         part = await self._artifacts.read_log(task_id, run_id, name, offset)
         if part is None:
             raise NotFoundError(f"run {run_id} of task {task_id} has no live log {name!r}")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from liftlock.domain.tasks.artifacts import need_to_read
 from liftlock.domain.tasks.index_routes import IndexEntry
 from liftlock.domain.tasks.index_routes import namespace as parse_namespace
 from liftlock.errors import InputInvalidError, NotFoundError
@@ -65,7 +66,7 @@ class TaskIndex:
         Raises:
             RefusedError, NotFoundError: may not read artifacts of that name; the path leads nowhere.
         """
-        caller.require(f"queue:get-artifact:{artifact}")
+        caller.require(need_to_read(artifact))
         return (await self._expect(parse_namespace(path), now)).task_id
 
     async def namespaces(

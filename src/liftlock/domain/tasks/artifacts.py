@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
 
+from liftlock.domain.scopes.satisfaction import AllOf, Expression
 from liftlock.domain.tasks.lifecycle import Conflict, Run
 from liftlock.errors import InputInvalidError, InputValidationError
 from liftlock.values.instants import format_ms, parse_instant, to_ms
@@ -27,6 +28,7 @@ MAX_LINK_HOPS = 32
 MAX_LIVE_LOG_BYTES = 64 * 1024 * 1024
 """Bytes of a live log that are kept while the task runs; the final log has no such bound."""
 MAX_LIVE_CHUNK_BYTES = 1024 * 1024
+PUBLIC = "public/"
 _NAME = re.compile(r"[\x20-\x7e]{1,1024}\Z", re.ASCII)
 _TYPE = re.compile(r"[\x20-\x7e]{1,255}\Z", re.ASCII)
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f<>\"]+\Z")
@@ -111,6 +113,11 @@ def artifact_name(text: str) -> str:
             f"artifact name: expected 1 to {MAX_NAME} printable ASCII characters, got {text[:128]!r}"
         )
     return text
+
+
+def need_to_read(name: str) -> Expression:
+    """Return what somebody needs to read an artifact of that name: nothing if it is public by its name."""
+    return AllOf() if name.startswith(PUBLIC) else f"queue:get-artifact:{name}"
 
 
 def declare(given: Mapping[str, Any], *, task_expires_ms: int, now: datetime) -> Declared:
