@@ -13,6 +13,8 @@ import pytest
 import requests
 
 from control_plane_server import serve
+from liftlock.domain.scopes.satisfaction import AllOf
+from liftlock.domain.tasks.artifacts import need_to_read
 from queue_over_http import Stage, soon, status_of
 
 
