@@ -79,6 +79,9 @@ PLANTED = [
         "import liftlock.values.ids",
         "liftlock.cli.post_receive_stub",
     ),
+    ("pushers-hook", "gate/stubs/pre_receive.py", "import msgspec", "liftlock.gate.stubs.pre_receive"),
+    ("gate-process", "gate/desk.py", "import subprocess", "liftlock.gate.desk"),
+    ("gate-process", "processes/gated.py", "import httpx2", "liftlock.processes.gated"),
     (
         "domain-nouns",
         "domain/scopes/planted_tasks.py",

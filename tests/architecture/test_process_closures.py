@@ -53,6 +53,29 @@ def test_the_pushers_hook_holds_nothing_of_liftlock() -> None:
     assert held == ["liftlock", "liftlock.cli", "liftlock.cli.post_receive_stub"]
 
 
+def test_the_gate_holds_no_http_client_and_nothing_that_runs_programs_of_ours() -> None:
+    held = _loaded(
+        "liftlock.processes.gated",
+        *(
+            "http",
+            "httpx2",
+            "httpcore2",
+            "liftlock.services",
+            "liftlock.web",
+            "liftlock.cli",
+            "liftlock.worker",
+        ),
+        *("liftlock.adapters.git", "liftlock.adapters.sql", "liftlock.adapters.sandbox"),
+    )
+    assert held == []
+
+
+@pytest.mark.parametrize("stub", ["mercurial_hook", "pre_receive"])
+def test_a_gates_stub_holds_nothing_of_liftlock(stub: str) -> None:
+    held = _loaded(f"liftlock.gate.stubs.{stub}", "liftlock")
+    assert held == ["liftlock", "liftlock.gate", "liftlock.gate.stubs", f"liftlock.gate.stubs.{stub}"]
+
+
 @pytest.mark.parametrize("command", ["action", "push", "project", "hook", "access"])
 def test_a_client_command_holds_nothing_of_the_server(command: str) -> None:
     held = _loaded(
