@@ -26,6 +26,7 @@ from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy, parse_policy
 from liftlock.errors import InputInvalidError, IsolationUnavailableError
 from liftlock.processes import state_directory
 from liftlock.processes.certifying import Certifier
+from liftlock.processes.journal import configure_logging
 from liftlock.processes.local_workers import LEVEL, QUEUE, LocalWorkers
 from liftlock.processes.settings import ControlPlaneSettings, StaticClientSettings
 from liftlock.processes.supervisor import Child, Supervisor
@@ -117,6 +118,7 @@ def up(
         require_limits,
         parse_policy(pool_policy.read_text()) if pool_policy else STRICTEST,
     )
+    configure_logging("supervisor")
     asyncio.run(_run(options))
 
 
