@@ -112,6 +112,7 @@ class GateWorld:
         self.home = folder / "home"
         self.gate_user = gate_user
         self.process: subprocess.Popen[bytes] | None = None
+        self.feeds: list[Feed] = []
         for path in (self.run, self.state, self.home):
             path.mkdir()
             path.chmod(0o755)
@@ -126,7 +127,13 @@ class GateWorld:
             os.chown(self.policy, self.gate_user, self.gate_user)
             self.policy.chmod(0o600)
         if self.process is not None:
+            before = self.log.count("the policy was")
             self.process.send_signal(signal.SIGHUP)
+            for _ in range(400):
+                if self.log.count("the policy was") > before:
+                    return
+                time.sleep(0.05)
+            raise AssertionError(f"the policy was not read again:\n{self.log}")
 
     @property
     def log(self) -> str:
@@ -179,7 +186,8 @@ class GateWorld:
         self.process.send_signal(signal.SIGCONT)
 
     def feed(self) -> Feed:
-        return Feed(self.run / "feed.sock")
+        self.feeds.append(Feed(self.run / "feed.sock"))
+        return self.feeds[-1]
 
     def fed(self, *records: dict[str, Any]) -> Feed:
         """Return a feed that has brought these records and a contact, and stays connected."""
@@ -228,6 +236,8 @@ def gate_world(*, gate_user: int | None = None) -> Iterator[GateWorld]:
     try:
         yield world
     finally:
+        for feed in world.feeds:
+            feed.close()
         if world.process is not None:
             world.process.kill()
             world.process.wait()
