@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from liftlock.cli.client import Api
-from liftlock.cli.failures import AnsweredError
+from liftlock.cli.failures import AnsweredError, UnreachableError
 from liftlock.cli.output import Output
 from liftlock.domain.provenance.chain import CHAIN_NAME, MAX_CHAIN_BYTES, SIGNATURE_NAME
 from liftlock.domain.provenance.evidence import FORMAT, MAX_RUNS, Evidence, RunEvidence, is_document
@@ -72,12 +72,19 @@ class Collector:
         for one in self._api.all_pages("queue", "task", task_id, "artifacts", key="artifacts"):
             if one["storageType"] == "error":
                 continue
-            digest = hashlib.sha256()
-            with self._api.open_artifact(task_id, one["name"]) as chunks:
+            found[one["name"]] = self._digest(task_id, one["name"])
+        return found
+
+    def _digest(self, task_id: str, name: str) -> str:
+        """Return the artifact's sha256, or why there is none: that differs from every digest, so it is red."""
+        digest = hashlib.sha256()
+        try:
+            with self._api.open_artifact(task_id, name) as chunks:
                 for chunk in chunks:
                     digest.update(chunk)
-            found[one["name"]] = digest.hexdigest()
-        return found
+        except (AnsweredError, UnreachableError) as error:
+            return f"nothing: {error.message.partition(chr(10))[0]}"
+        return digest.hexdigest()
 
     def _push(self, group: str, said: dict[str, Any]) -> None:
         """Take the push that started the group, found by what the decision task read."""

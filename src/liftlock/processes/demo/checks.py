@@ -43,6 +43,18 @@ CHECKS: dict[str, Check] = {
     "fires": Check(
         "A15", "every fire is recorded: who, when, the payload's digest, the hook's version, the task"
     ),
+    "attested": Check(
+        "B5", "a finished run leaves a signed chain of trust that has its inputs, its artifacts and its log"
+    ),
+    "walk": Check("B9", "task verify walks green from artifact to push"),
+    "offline": Check(
+        "B9",
+        "a bundle verifies without a server by keys one trusts, and an artifact with a flipped bit is red",
+    ),
+    "upstream": Check(
+        "B4",
+        "an input that its producer's chain does not vouch for, or of a lower level, ends the task first",
+    ),
     "killed": Check("E1", "the control plane, killed, comes back by itself and finishes what was running"),
     "restarted": Check("E1", "stopped and started again, everything is still there"),
 }

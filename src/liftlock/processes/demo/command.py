@@ -21,6 +21,7 @@ from liftlock.cli.output import printable
 from liftlock.errors import LiftlockError
 from liftlock.processes.demo import (
     scene_developer,
+    scene_provenance,
     scene_push,
     scene_release,
     scene_restart,
@@ -127,6 +128,7 @@ def _play(stage: Stage) -> None:
         scene_sandbox.play(stage)
         scene_developer.play(stage, people.developer)
         scene_release.play(stage, people.manager, people.developer, people.pusher_who_admits)
+        scene_provenance.play(stage)
         scene_restart.play(stage, people.developer)
     except (DifferenceError, LiftlockError) as error:
         _say(f"\nThe demo can't go on: {error}")
