@@ -82,7 +82,9 @@ def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         if process.poll() is not None:
             raise RuntimeError(f"liftlock up ended with {process.returncode}:\n{log.read_text()}")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as connection:
-            connection.sendall(b"GET /api/auth/v1/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            connection.sendall(
+                b"GET /api/auth/v1/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
             if b" 200 " in connection.recv(100):
                 return
         time.sleep(0.01)

@@ -18,7 +18,9 @@ HookId = NewType("HookId", str)
 ProjectName = NewType("ProjectName", str)
 """A registered repository's short name: 1 to 50 characters of `[a-zA-Z0-9_-]`."""
 
-_SLUGID = re.compile(r"[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]\Z", re.ASCII)
+_SLUGID = re.compile(
+    r"[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z0-9_-]{10}[AQgw]\Z", re.ASCII
+)
 _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,38}/[A-Za-z0-9_-]{1,38}\Z", re.ASCII)
 _CLIENT = re.compile(r"[A-Za-z0-9!@/:.+|_-]+\Z", re.ASCII)
 _ROLE = re.compile(r"[\x20-\x7e]+\Z", re.ASCII)
