@@ -217,6 +217,28 @@ class UnpackRequest(msgspec.Struct, frozen=True):
     timeout_s: float = 600.0
 
 
+class ImageLayer(msgspec.Struct, frozen=True):
+    """A layer in the store, measured; `compression`: none, gzip or zstd; `diff_id`: `sha256:…` of it unpacked."""
+
+    path: str
+    compression: str
+    diff_id: str
+
+
+class ImageRequest(msgspec.Struct, frozen=True):
+    """Apply `layers`, lowest first, with their whiteouts, as a new directory `trees/<tree>` of the store.
+
+    The result holds files, directories and links only, readable by everybody, without set-id bits.
+    """
+
+    layers: tuple[ImageLayer, ...]
+    scratch: Scratch
+    tree: str
+    max_bytes: int = 16 * GIB
+    max_entries: int = 1_000_000
+    timeout_s: float = 1800.0
+
+
 class UnpackResult(msgspec.Struct, frozen=True):
     """What was unpacked; `problem` (safe text, names the entry) if the archive was refused: then nothing is kept."""
 
@@ -295,6 +317,10 @@ class Sandbox(Protocol):
 
     async def unpack(self, request: UnpackRequest) -> UnpackResult:
         """Unpack archives in a sandbox of their own, with no network and the caps of the request."""
+        ...
+
+    async def unpack_image(self, request: ImageRequest) -> UnpackResult:
+        """Apply an image's layers in a sandbox of its own; a diff_id that differs is a problem in the result."""
         ...
 
     async def checkout(self, request: CheckoutRequest) -> str | None:

@@ -41,6 +41,7 @@ class Execution(msgspec.Struct, frozen=True):
     payload: Payload
     env: dict[str, str]
     placed: Placed
+    root: str | None = None
 
 
 class Executor:
@@ -89,6 +90,7 @@ class Executor:
             files=what.placed.files,
             listeners=tuple(Listener(door.port) for door in self._doors),
             limits=Limits(given.memory_bytes, given.pids, given.cpu, given.disk_bytes),
+            root=what.root,
         )
         self._running = await self._sandbox.start(spec)
         try:

@@ -25,24 +25,25 @@ class Interpreters:
     """Measures once for the life of the worker."""
 
     def __init__(self) -> None:
-        self._host: Interpreter | None = None
+        self._known: dict[str | None, Interpreter] = {}
 
-    async def of_host(self, sandbox: Sandbox, scratch: Scratch) -> Interpreter:
-        """Return the interpreter `/usr/bin/python3` of a sandbox without an image.
+    async def of(self, sandbox: Sandbox, scratch: Scratch, root: str | None) -> Interpreter:
+        """Return the interpreter `python3` of a sandbox with the image at `root`; None: without one.
 
         Raises:
             NotFoundError: there is none, or it does not say what it is.
         """
-        if self._host is None:
-            self._host = await _measure(sandbox, scratch)
-        return self._host
+        if root not in self._known:
+            self._known[root] = await _measure(sandbox, scratch, root)
+        return self._known[root]
 
 
-async def _measure(sandbox: Sandbox, scratch: Scratch) -> Interpreter:
+async def _measure(sandbox: Sandbox, scratch: Scratch, root: str | None) -> Interpreter:
     spec = SandboxSpec(
         scratch,
-        ("/usr/bin/python3", "-I", "-S", "-c", _PROGRAM),
+        ("/usr/bin/python3" if root is None else "python3", "-I", "-S", "-c", _PROGRAM),
         limits=Limits(memory_bytes=256 * _MIB, pids=16, cpu=1.0, file_bytes=_MIB, tmp_bytes=_MIB),
+        root=root,
     )
     running = await sandbox.start(spec)
     try:
@@ -62,4 +63,4 @@ async def _measure(sandbox: Sandbox, scratch: Scratch) -> Interpreter:
             glibc = (int(major), int(minor))
         return Interpreter(version, machine, glibc)
     shown = said[:200].decode("utf-8", "replace")
-    raise NotFoundError(f"the sandbox's /usr/bin/python3 did not say what it is: {shown!r}")
+    raise NotFoundError(f"the sandbox's python3 did not say what it is: {shown!r}")

@@ -14,6 +14,7 @@ import msgspec
 from liftlock.domain.inputs.declarations import Declaration, Mount, declarations
 from liftlock.domain.inputs.fields import Fields, flag, list_of, one_of, size, text, unique, whole, wrong
 from liftlock.domain.inputs.network import CLOSED, Network, network
+from liftlock.domain.inputs.oci import Image, image
 from liftlock.domain.inputs.places import BUILD, INPUTS, is_plain, overlaps
 from liftlock.domain.inputs.plan import order
 from liftlock.errors import InputInvalidError, InputValidationError
@@ -98,6 +99,7 @@ class Payload(msgspec.Struct, frozen=True):
     retry_codes: frozenset[int]
     masked_env: tuple[str, ...]
     network: Network = CLOSED
+    image: Image | None = None
 
 
 def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
@@ -120,6 +122,7 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
     masked_env = fields.get(
         "maskedEnv", list_of(text(expected="a name of env", fits=_ENV_NAME.match), most=MAX_ENV), ()
     )
+    given_image = fields.get("image", image, None)
     asked = fields.get("network", network, CLOSED)
     fields.done()
     for index, name in enumerate(masked_env):
@@ -138,6 +141,7 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
         retry_codes,
         masked_env,
         asked,
+        given_image,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import assert_never
 
 import msgspec
@@ -108,8 +108,15 @@ class Preparer:
         self.served: list[ServedFile] = []
         self.placed = Placed()
 
-    async def prepare(self, inputs: tuple[Declaration, ...]) -> None:
-        """Prepare `inputs` in their order; `prepared` and `placed` grow.
+    @property
+    def files(self) -> dict[str, Blob]:
+        """Return the inputs that are one file each, by name, as far as they are prepared."""
+        return self._files
+
+    async def prepare(
+        self, inputs: tuple[Declaration, ...], image: Callable[[], Awaitable[str | None]] | None = None
+    ) -> None:
+        """Prepare `inputs` in their order; `prepared` and `placed` grow. `image` gives the root that wheels run in.
 
         Raises:
             RunEndedError: one of them can't be had, or is not what was declared.
@@ -122,6 +129,8 @@ class Preparer:
             except InputValidationError as error:
                 raise RunEndedError("malformed-payload", error.message, Failed(one, error.message)) from error
         for one in inputs:
+            if image is not None and isinstance(one.source, Pip):
+                self._wheels.root = await image()
             try:
                 done = await self._one(one)
             except (SandboxFailedError, IsolationUnavailableError):

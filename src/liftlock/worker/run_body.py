@@ -15,13 +15,16 @@ from liftlock.domain.inputs.manifest import Failed, RunFacts, manifest
 from liftlock.domain.inputs.network import check_network, sealing
 from liftlock.domain.provenance.chain import Output
 from liftlock.domain.provenance.levels import level_of
-from liftlock.errors import InputValidationError, LiftlockError
+from liftlock.errors import InputValidationError, LiftlockError, NotFoundError
+from liftlock.ports.downloads import DownloadFailedError
+from liftlock.ports.input_store import InputRejectedError, StoreDamagedError
 from liftlock.ports.queue_client import Claim
 from liftlock.ports.sandbox import DataFile, DiskLimits, Scratch
 from liftlock.worker.collect import Collector
 from liftlock.worker.environment import environment
 from liftlock.worker.execute import Door, Execution, Executor
 from liftlock.worker.fetching import Fetcher
+from liftlock.worker.images import Images, ReadyImage
 from liftlock.worker.logs.task_log import TaskLog
 from liftlock.worker.network.plan import RunNetwork
 from liftlock.worker.npm import NpmPackages
@@ -68,6 +71,8 @@ class RunBody:
         self._preparer: Preparer | None = None
         self._proxy: ApiProxy | None = None
         self._network: RunNetwork | None = None
+        self._images: Images | None = None
+        self._image: ReadyImage | None = None
         self.outputs: tuple[Output, ...] = ()
         self.limits: dict[str, Any] = {}
 
@@ -90,7 +95,8 @@ class RunBody:
         disk = DiskLimits(max_bytes=payload.resources.disk_bytes)
         self._scratch = await parts.sandbox.new_scratch(self._slot, disk)
         self._preparer = self._make_preparer(self._scratch)
-        await self._preparer.prepare(payload.inputs)
+        await self._preparer.prepare(payload.inputs, lambda: self._prepare_image(payload))
+        await self._prepare_image(payload)
         self._network = self._make_network(payload, self._preparer)
         if payload.api_proxy:
             self._proxy = ApiProxy(
@@ -125,8 +131,9 @@ class RunBody:
             (0 if proxy is None else proxy.refused_more)
             + (0 if network is None else network.record.refused_more),
         )
+        more: dict[str, Any] = {} if self._image is None else {"image": self._image.wire}
         prepared = () if self._preparer is None else tuple(self._preparer.prepared)
-        return manifest(facts, prepared, failed)
+        return manifest(facts, prepared, failed) | more
 
     def _parse(self) -> Payload:
         given = self._claim.task.get("payload")
@@ -143,6 +150,20 @@ class RunBody:
             raise RunEndedError("malformed-payload", f"malformed payload: {error.message}") from error
         self._lines.hide(payload.env[name] for name in payload.masked_env)
         return payload
+
+    async def _prepare_image(self, payload: Payload) -> str | None:
+        """Return the root of the payload's image, made when this is first asked for; None: it has none."""
+        if payload.image is None or self._images is None or self._preparer is None:
+            return None
+        if self._image is None:
+            try:
+                self._image = await self._images.prepare(payload.image, self._preparer.files)
+            except (InputValidationError, InputRejectedError) as error:
+                raise RunEndedError("malformed-payload", f"the image: {error.message}") from error
+            except (NotFoundError, DownloadFailedError, StoreDamagedError) as error:
+                raise RunEndedError("resource-unavailable", f"the image: {error.message}") from error
+            self._lines.note(f"image: {self._image.wire['tree']}")
+        return self._image.root
 
     def _make_network(self, payload: Payload, preparer: Preparer) -> RunNetwork:
         return RunNetwork(
@@ -168,6 +189,14 @@ class RunBody:
             producers=self._make_upstream(),
             credentials=self._credentials,
             scopes=self._scopes,
+        )
+        self._images = Images(
+            store=parts.store,
+            sandbox=parts.sandbox,
+            scratch=scratch,
+            downloader=parts.downloader,
+            fetcher=fetcher,
+            policy=parts.policy,
         )
         return Preparer(
             queue=parts.queue,
@@ -197,13 +226,14 @@ class RunBody:
         placed = Placed(placed.binds, (*placed.files, DataFile(MANIFEST_INSIDE, shown)))
         root_url = self._parts.queue.root_url
         network = self._network
-        reached = {} if network is None else network.env
+        reached = ({} if self._image is None else self._image.env) | ({} if network is None else network.env)
         env = environment(self._claim.run, self._claim.task, payload, root_url, INSIDE_URL, reached)
         doors: list[Door] = [] if network is None else [*network.doors]
         if self._proxy is not None:
             doors.append(self._proxy)
         executor = Executor(self._parts.sandbox, self._lines, doors)
-        return await executor.run(Execution(scratch, payload, env, placed))
+        root = None if self._image is None else self._image.root
+        return await executor.run(Execution(scratch, payload, env, placed, root))
 
     async def _collect(self, payload: Payload, scratch: Scratch) -> bool:
         collector = Collector(

@@ -44,6 +44,8 @@ class Wheels:
         self._sandbox = sandbox
         self._interpreters = interpreters
         self._scratch = scratch
+        self.root: str | None = None
+        """The image that the wheels have to run in."""
 
     async def find(self, lock: bytes, *, what: str) -> Found:
         """Return the wheels that a lock file's text names, for the sandbox's interpreter.
@@ -77,7 +79,7 @@ class Wheels:
         return self._store.commit_tree(name, found.digest), False
 
     async def _wheel(self, requirement: Requirement, wheelhouse: Wheelhouse) -> tuple[str, Blob]:
-        interpreter = await self._interpreters.of_host(self._sandbox, self._scratch)
+        interpreter = await self._interpreters.of(self._sandbox, self._scratch, self.root)
         there = await asyncio.to_thread(wheelhouse.candidates, requirement.name)
         chosen = choose(requirement, there, interpreter)
         if isinstance(chosen, str):

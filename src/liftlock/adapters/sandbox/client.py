@@ -19,6 +19,7 @@ from liftlock.ports.sandbox import (
     DiskLimits,
     ExitStatus,
     FoundFile,
+    ImageRequest,
     IsolationLevel,
     OpenedFile,
     Placement,
@@ -173,6 +174,10 @@ class BubblewrapSandbox:
     async def unpack(self, request: UnpackRequest) -> UnpackResult:
         """Unpack archives."""
         return await self._preparing.unpack(request)
+
+    async def unpack_image(self, request: ImageRequest) -> UnpackResult:
+        """Apply an image's layers."""
+        return await self._preparing.unpack_image(request)
 
     async def checkout(self, request: CheckoutRequest) -> str | None:
         """Make a git checkout."""

@@ -23,6 +23,7 @@ from liftlock.ports.sandbox import (
     CheckoutRequest,
     DataFile,
     ExitStatus,
+    ImageRequest,
     Limits,
     Placement,
     RunningSandbox,
@@ -43,7 +44,7 @@ _BRANCH = re.compile(
 # Read with this module: the worker's own user may have no right to read the installation.
 _PROGRAMS = {
     name: resources.files("liftlock.adapters.sandbox.inside").joinpath(f"{name}.py").read_bytes()
-    for name in ("checkout", "place", "unpack")
+    for name in ("checkout", "image", "place", "unpack")
 }
 
 
@@ -103,6 +104,27 @@ class Preparing:
         if problem is not None:
             if request.tree is not None:
                 await self._starter.remove_tree(request.tree)
+            return UnpackResult(problem=str(problem))
+        return UnpackResult(entries=int(answer["entries"]), bytes=int(answer["bytes"]), tree=request.tree)
+
+    async def unpack_image(self, request: ImageRequest) -> UnpackResult:
+        """Apply an image's layers; a refusal is a result."""
+        binds = tuple(Bind(layer.path, f"/inputs/{number}") for number, layer in enumerate(request.layers))
+        plan = {
+            "layers": [
+                {"path": bind.destination, "compression": layer.compression, "diff_id": layer.diff_id}
+                for bind, layer in zip(binds, request.layers, strict=True)
+            ],
+            "max_bytes": request.max_bytes,
+            "max_entries": request.max_entries,
+        }
+        limits = _limits(request.max_bytes)
+        answer = await self._inside(
+            "image", plan, request.scratch, binds, limits, request.timeout_s, tree=request.tree
+        )
+        problem = answer.get("problem")
+        if problem is not None:
+            await self._starter.remove_tree(request.tree)
             return UnpackResult(problem=str(problem))
         return UnpackResult(entries=int(answer["entries"]), bytes=int(answer["bytes"]), tree=request.tree)
 

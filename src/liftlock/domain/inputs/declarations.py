@@ -169,6 +169,14 @@ def declarations(value: object, path: str) -> tuple[Declaration, ...]:
     return found
 
 
+def artifact(kind: Literal["task", "index"], value: object, path: str) -> Declaration:
+    """Read the artifact that something other than an input names, `value` being what stands at `path`."""
+    found = _READERS[kind](value, path)
+    if isinstance(found, _Promised):
+        return Declaration(kind, kind, found.source, Served(), path, found.promise)
+    return Declaration(kind, kind, found, Served(), path, Promise(found.sha256))
+
+
 def _declaration(value: object, path: str) -> Declaration:
     fields = Fields(value, path)
     name = fields.take(
