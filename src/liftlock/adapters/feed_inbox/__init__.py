@@ -1,0 +1,1 @@
+"""The inbox of feedd in SQLite."""

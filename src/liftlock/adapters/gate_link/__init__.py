@@ -1,0 +1,1 @@
+"""feedd's end of the link to the gate."""

@@ -1,0 +1,106 @@
+"""The settings of feedd: which trackers it follows, how it judges their bugs, and where the gate is.
+
+Source: docs/reference/gate-feed.md#settings
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from liftlock.domain.pushes.feed import MAX_BUG
+from liftlock.domain.pushes.selectors import Selectors, parse_selectors
+from liftlock.errors import InputInvalidError
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+DEFAULT_SEARCH: Final = ({"keywords": "sec-high,sec-critical", "keywords_type": "anywords"},)
+
+
+class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One tracker. `search`: queries that together list every bug that may be sensitive."""
+
+    name: str
+    address: str
+    key_file: str
+    mode: Literal["extension", "poll"]
+    interval_s: float
+    canary: int | None
+    selectors: Selectors
+    search: tuple[dict[str, str], ...]
+    reconcile_s: float
+    audit_s: float
+
+
+class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole file. `gate`: path of the gate's feed socket, or of a relay of it."""
+
+    gate: str
+    sources: tuple[SourceSettings, ...]
+
+
+class _Source(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    address: str
+    key_file: str
+    mode: Literal["extension", "poll"] = "extension"
+    interval_ms: int | None = None
+    canary: int | None = None
+    selectors: dict[str, Any] = {}
+    search: tuple[dict[str, str], ...] = DEFAULT_SEARCH
+    reconcile_s: int = 900
+    audit_s: int = 86_400
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    version: Literal[1]
+    gate: str
+    source: dict[str, _Source]
+
+
+def parse_feed_settings(text: str, *, what: str = "settings") -> FeedSettings:
+    """Return the settings that the TOML text holds.
+
+    Raises:
+        InputInvalidError: no TOML, an unknown key, a value out of its bounds, or an address that would send the key in
+            clear over a network.
+    """
+    try:
+        file = msgspec.convert(tomllib.loads(text), _File)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise InputInvalidError(f"{what}: {error}") from error
+    if not file.source:
+        raise InputInvalidError(f"{what}: expected at least one table [source.NAME]")
+    return FeedSettings(
+        gate=file.gate,
+        sources=tuple(_source(name, table, f"{what}: source.{name}") for name, table in file.source.items()),
+    )
+
+
+def _source(name: str, table: _Source, what: str) -> SourceSettings:
+    address = urlsplit(table.address)
+    clear = address.scheme == "http" and address.hostname in LOOPBACK
+    if not (clear or address.scheme == "https") or not address.hostname or address.query or address.username:
+        raise InputInvalidError(f"{what}.address: expected https://HOST[/PATH], found {table.address!r}")
+    interval_ms = table.interval_ms or (500 if table.mode == "extension" else 30_000)
+    for key, value, least, most in (
+        ("interval-ms", interval_ms, 50, 3_600_000),
+        ("canary", table.canary or 1, 1, MAX_BUG),
+        ("reconcile-s", table.reconcile_s, 1, 86_400),
+        ("audit-s", table.audit_s, 1, 604_800),
+    ):
+        if not least <= value <= most:
+            raise InputInvalidError(f"{what}.{key}: expected {least} to {most}, found {value}")
+    return SourceSettings(
+        name=name,
+        address=table.address.rstrip("/"),
+        key_file=table.key_file,
+        mode=table.mode,
+        interval_s=interval_ms / 1000,
+        canary=table.canary,
+        selectors=parse_selectors(table.selectors, what=f"{what}.selectors"),
+        search=table.search,
+        reconcile_s=table.reconcile_s,
+        audit_s=table.audit_s,
+    )
