@@ -56,6 +56,7 @@ def install(repository: GateRepository, name: str, run: Path, fail: str, hooks: 
         return path
     path = hooks / f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.py"
     _write(path, f"{MARK}\n{stub('mercurial_hook.py', **values)}", 0o644)
+    _precompile(path)
     settings = repository.folder / ".hg" / "hgrc"
     held = settings.read_text(encoding="utf-8") if settings.exists() else ""
     section = f"# liftlock-gate begin\n[hooks]\npretxnchangegroup.liftlock-gate = python:{path}:gate\n# liftlock-gate end\n"
@@ -67,6 +68,15 @@ def install(repository: GateRepository, name: str, run: Path, fail: str, hooks: 
         like=repository.folder,
     )
     return path
+
+
+def _precompile(path: Path) -> None:
+    """Compile the hook for hg's own Python: pushers can't write there, and each push would compile it again."""
+    found = subprocess.run(
+        ["hg", "debuginstall", "-T", "{pythonexe}"], capture_output=True, text=True, check=False, timeout=60
+    )
+    if found.returncode == 0 and found.stdout.startswith("/"):
+        subprocess.run([found.stdout, "-I", "-m", "py_compile", str(path)], check=False, timeout=60)
 
 
 def _write(path: Path, text: str, mode: int, *, like: Path | None = None) -> None:

@@ -9,8 +9,21 @@ SOCKET = ""  # set by install
 REPOSITORY = ""  # set by install
 FAIL = "open"  # set by install
 BUDGET_S = 2.0
-PIECE = 65536
+BATCH = 500
+PIECE = 524288
 PUSHER_VARIABLES = (b"LIFTLOCK_PUSHER", b"REMOTE_USER")
+
+
+def texts(changelog, revs):
+    """Return the stored texts of these revisions: many at once where hg can, else one by one (three times slower)."""
+    try:
+        found = [bytes(chunk) for chunk in changelog._chunks(list(revs))]
+        for number, rev in enumerate(revs):
+            if changelog.deltaparent(rev) != -1 or changelog.flags(rev):
+                found[number] = changelog.revision(rev)
+    except Exception:  # noqa: BLE001 -- another version of hg: its public interface does as well
+        found = []
+    return found if len(found) == len(revs) else [changelog.revision(rev) for rev in revs]
 
 
 class Asking:
@@ -64,23 +77,20 @@ class Asking:
 
     def changesets(self, changelog, first):
         """Send every changeset from `first` on: its name, its kind, its text as it is stored."""
-        waiting, size = [], 0
-        for rev in range(first, len(changelog)):
-            text = changelog.revision(rev)
-            kind = b"changeset" if changelog.parentrevs(rev)[1] == -1 else b"merge"
-            waiting.append(b"%s %s %d\n" % (changelog.node(rev).hex().encode(), kind, len(text)))
-            waiting.append(text)
-            waiting.append(b"\n")
-            size += len(text) + 80
-            if size >= PIECE:
-                self.pieces(b"".join(waiting))
-                waiting, size = [], 0
-        self.pieces(b"".join(waiting))
+        for at in range(first, len(changelog), BATCH):
+            revs = range(at, min(at + BATCH, len(changelog)))
+            waiting = []
+            for text, rev in zip(texts(changelog, revs), revs):  # noqa: B905 -- strict needs Python 3.10
+                kind = b"changeset" if changelog.parentrevs(rev)[1] == -1 else b"merge"
+                waiting.append(
+                    b"%s %s %d\n%s\n" % (changelog.node(rev).hex().encode(), kind, len(text), text)
+                )
+            self.pieces(b"".join(waiting))
         self.send(b"E", b"%d" % (len(changelog) - first))
 
     def pieces(self, data):
-        for at in range(0, len(data), PIECE * 8):
-            self.send(b"C", data[at : at + PIECE * 8])
+        for at in range(0, len(data), PIECE):
+            self.send(b"C", data[at : at + PIECE])
 
     def push(self, ui, repo, node):
         self.patience()
