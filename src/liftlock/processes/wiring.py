@@ -16,7 +16,7 @@ from liftlock.processes.loops import Loop
 from liftlock.processes.parts import access, foundation, hooks, provenance, pushes, queue
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.processes.settings import ControlPlaneSettings
-from liftlock.web import housekeeping
+from liftlock.web import housekeeping, references
 from liftlock.web.app import App
 from liftlock.web.dispatch import Api
 from liftlock.web.routing import Route, RouteTable
@@ -53,7 +53,8 @@ def build(
     services = sorted({route.service for route in routes})
     routes += [route for service in services for route in housekeeping.routes(service)]
     api = Api(RouteTable(routes), base.authorizer, clock)
-    app = App(api, CollectorRegistry(), SqlHousekeeping(engine).ready)
+    published = references.documents(routes, told.root_url)
+    app = App(api, published, CollectorRegistry(), SqlHousekeeping(engine).ready)
     return ControlPlane(app, tuple(routes), tuple(loop for part in parts for loop in part.loops))
 
 

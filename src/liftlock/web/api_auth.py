@@ -448,6 +448,14 @@ def _routes_not_offered() -> list[Route]:
     ]
     query = {"awsS3Credentials": ("format",)}
     return [
-        _route(method, path, name, refuse(name), "Not offered", query=query.get(name, ()))
+        _route(
+            method,
+            path,
+            name,
+            refuse(name),
+            "Not offered",
+            query=query.get(name, ()),
+            stability="experimental" if name == "githubRepoToken" else "stable",
+        )
         for method, path, name in paths
     ]

@@ -137,7 +137,7 @@ def _keeping_routes(keep: _Keeping) -> list[Route]:
         _route("GET", _HOOK, "hook", keep.get, "Show a hook", "hooks:get:<hookGroupId>:<hookId>",
                output="hooks/hook-definition"),
         _route("GET", f"{_HOOK}/status", "getHookStatus", keep.status, "Show how a hook fired last",
-               "hooks:status:<hookGroupId>/<hookId>", output="hooks/hook-status"),
+               "hooks:status:<hookGroupId>/<hookId>", output="hooks/hook-status", stability="deprecated"),
         _route("PUT", _HOOK, "createHook", keep.create, "Create a hook", modify, **change),
         _route("POST", _HOOK, "updateHook", keep.update, "Change a hook", modify, **change),
         _route("DELETE", _HOOK, "removeHook", keep.remove, "Delete a hook",

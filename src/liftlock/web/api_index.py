@@ -82,7 +82,7 @@ def routes(index: TaskIndex, reads: ArtifactReads) -> list[Route]:
     return [
         _route("GET", "/task/<indexPath>", "findTask", found.find, "Find Indexed Task",
                scopes="index:find-task:<indexPath>", output="index/indexed-task-response"),
-        _route("POST", "/tasks/indexes", "findTasksAtIndex", found.find_many, "Find tasks at indexes",
+        _route("POST", "/tasks/indexes", "findTasksAtIndex", found.find_many, "Find tasks at indexes", stability="experimental",
                input="index/list-tasks-at-index", query=QUERY,
                scopes={"for": "indexPath", "in": "indexes", "each": "index:find-task:<indexPath>"}, output="index/list-tasks-response"),
         _route("GET", "/namespaces/<namespace>", "listNamespaces", found.namespaces, "List Namespaces", **spaces, output="index/list-namespaces-response"),

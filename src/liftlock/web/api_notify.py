@@ -61,18 +61,18 @@ def routes(notifications: Notifications) -> list[Route]:
     found = _Notify(notifications)
     manage = {"scopes": "notify:manage-denylist"}
     return [
-        _route("POST", "/email", "email", found.email, "Send an Email", input="notify/email-request",
+        _route("POST", "/email", "email", found.email, "Send an Email", stability="experimental", input="notify/email-request",
                scopes="notify:email:<address>"),
         _route("POST", "/pulse", "pulse", found.elsewhere("pulse", "notify:pulse", "routingKey"),
-               "Publish a Pulse Message", input="notify/pulse-request", scopes="notify:pulse:<routingKey>"),
+               "Publish a Pulse Message", stability="experimental", input="notify/pulse-request", scopes="notify:pulse:<routingKey>"),
         _route("POST", "/matrix", "matrix", found.elsewhere("matrix-room", "notify:matrix-room", "roomId"),
-               "Post Matrix Message", input="notify/matrix-request", scopes="notify:matrix-room:<roomId>"),
+               "Post Matrix Message", stability="experimental", input="notify/matrix-request", scopes="notify:matrix-room:<roomId>"),
         _route("POST", "/slack", "slack", found.elsewhere("slack-channel", "notify:slack-channel", "channelId"),
-               "Post Slack Message", input="notify/slack-request", scopes="notify:slack-channel:<channelId>"),
-        _route("POST", "/denylist/add", "addDenylistAddress", found.deny, "Denylist Given Address",
+               "Post Slack Message", stability="experimental", input="notify/slack-request", scopes="notify:slack-channel:<channelId>"),
+        _route("POST", "/denylist/add", "addDenylistAddress", found.deny, "Denylist Given Address", stability="experimental",
                input="notify/notification-address", **manage),
-        _route("DELETE", "/denylist/delete", "deleteDenylistAddress", found.allow, "Delete Denylisted Address",
+        _route("DELETE", "/denylist/delete", "deleteDenylistAddress", found.allow, "Delete Denylisted Address", stability="experimental",
                input="notify/notification-address", **manage),
-        _route("GET", "/denylist/list", "listDenylist", found.denied, "List Denylisted Notifications",
+        _route("GET", "/denylist/list", "listDenylist", found.denied, "List Denylisted Notifications", stability="experimental",
                query=QUERY, **manage, output="notify/notification-address-list"),
     ]  # fmt: skip

@@ -91,7 +91,7 @@ def routes(work: ClaimWork) -> list[Route]:
             scopes={"AllOf": ["queue:claim-work:<taskQueueId>", "queue:worker-id:<workerGroup>/<workerId>"]},
         ),
         Route(
-            service="queue", method="POST", path="/task/<taskId>/runs/<runId>/claim", name="claimTask",
+            service="queue", method="POST", path="/task/<taskId>/runs/<runId>/claim", name="claimTask", stability="deprecated",
             handler=claims.claim_task, title="Claim Task", input="queue/claim-task-request",
             scopes={"AllOf": ["queue:claim-task:<taskQueueId>", "queue:worker-id:<workerGroup>/<workerId>"]}, output="queue/task-claim-response",
         ),

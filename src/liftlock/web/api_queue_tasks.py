@@ -168,10 +168,10 @@ def _task_routes(tasks: _Tasks) -> list[Route]:
                scopes="queue:get-task:<taskId>", output="queue/task"),
         _route("GET", "/task/<taskId>/status", "status", tasks.status, "Get task status",
                scopes="queue:status:<taskId>", **status),
-        _route("POST", "/tasks", "tasks", tasks.tasks, "Get multiple task definitions",
+        _route("POST", "/tasks", "tasks", tasks.tasks, "Get multiple task definitions", stability="experimental",
                scopes={"for": "taskId", "in": "taskIds", "each": "queue:get-task:<taskId>"},
                input="queue/tasks-request", query=QUERY, output="queue/tasks-response"),
-        _route("POST", "/tasks/status", "statuses", tasks.statuses, "Get multiple task statuses",
+        _route("POST", "/tasks/status", "statuses", tasks.statuses, "Get multiple task statuses", stability="experimental",
                scopes={"for": "taskId", "in": "taskIds", "each": "queue:status:<taskId>"},
                input="queue/tasks-request", query=QUERY, output="queue/tasks-statuses-response"),
         _route("GET", "/task/<taskId>/dependents", "listDependentTasks", tasks.dependents, "List Dependent Tasks",
@@ -182,7 +182,7 @@ def _task_routes(tasks: _Tasks) -> list[Route]:
                scopes=_acting("rerun"), **status),
         _route("POST", "/task/<taskId>/cancel", "cancelTask", tasks.act("cancel"), "Cancel Task",
                scopes=_acting("cancel"), **status),
-        _route("POST", "/task/<taskId>/priority", "changeTaskPriority", tasks.priority, "Change Task Priority",
+        _route("POST", "/task/<taskId>/priority", "changeTaskPriority", tasks.priority, "Change Task Priority", stability="experimental",
                scopes=_PRIORITY, **priority),
         _route("POST", f"{run}/completed", "reportCompleted", tasks.report("completed"), "Report Run Completed",
                **resolve),
@@ -199,12 +199,12 @@ def _group_routes(tasks: _Tasks) -> list[Route]:
                scopes="queue:list-task-group:<taskGroupId>", query=QUERY, output="queue/list-task-group-response"),
         _route("GET", group, "getTaskGroup", tasks.get_group, "Get Task Group",
                scopes="queue:list-task-group:<taskGroupId>", output="queue/task-group-response"),
-        _route("POST", f"{group}/seal", "sealTaskGroup", tasks.seal_group, "Seal Task Group",
+        _route("POST", f"{group}/seal", "sealTaskGroup", tasks.seal_group, "Seal Task Group", stability="experimental",
                scopes="queue:seal-task-group:<schedulerId>/<taskGroupId>", output="queue/task-group-response"),
-        _route("POST", f"{group}/cancel", "cancelTaskGroup", tasks.cancel_group, "Cancel Task Group",
+        _route("POST", f"{group}/cancel", "cancelTaskGroup", tasks.cancel_group, "Cancel Task Group", stability="experimental",
                scopes="queue:cancel-task-group:<schedulerId>/<taskGroupId>", output="queue/cancel-task-group-response"),
         _route("POST", f"{group}/priority", "changeTaskGroupPriority", tasks.group_priority,
-               "Change Task Group Priority", input="queue/change-task-priority-request",
+               "Change Task Group Priority", stability="experimental", input="queue/change-task-priority-request",
                scopes="queue:change-task-group-priority:<schedulerId>/<taskGroupId>", output="queue/task-group-priority-change-response"),
     ]  # fmt: skip
 
@@ -213,15 +213,15 @@ def _queue_routes(tasks: _Tasks) -> list[Route]:
     queue = "/task-queues/<taskQueueId*>"
     both = {"AllOf": ["queue:pending-count:<taskQueueId>", "queue:claimed-count:<taskQueueId>"]}
     return [
-        _route("GET", f"{queue}/pending", "listPendingTasks", tasks.pending, "List Pending Tasks",
+        _route("GET", f"{queue}/pending", "listPendingTasks", tasks.pending, "List Pending Tasks", stability="experimental",
                scopes="queue:pending-list:<taskQueueId>", query=QUERY, output="queue/list-pending-tasks-response"),
-        _route("GET", f"{queue}/claimed", "listClaimedTasks", tasks.claimed, "List Claimed Tasks",
+        _route("GET", f"{queue}/claimed", "listClaimedTasks", tasks.claimed, "List Claimed Tasks", stability="experimental",
                scopes="queue:claimed-list:<taskQueueId>", query=QUERY, output="queue/list-claimed-tasks-response"),
         _route("GET", f"{queue}/counts", "taskQueueCounts", tasks.counts, "Count Pending and Claimed Tasks",
                scopes=both, output="queue/task-queue-counts-response"),
-        _route("POST", "/task-queues/counts", "taskQueueCountsBatch", tasks.counts_batch, "Count for Many Queues",
+        _route("POST", "/task-queues/counts", "taskQueueCountsBatch", tasks.counts_batch, "Count for Many Queues", stability="experimental",
                input="queue/task-queue-counts-request", scopes={"for": "taskQueueId", "in": "taskQueueIds", "each": both}, output="queue/task-queue-counts-list-response"),
-        _route("GET", "/pending/<taskQueueId*>", "pendingTasks", tasks.pending_count, "Count Pending Tasks",
+        _route("GET", "/pending/<taskQueueId*>", "pendingTasks", tasks.pending_count, "Count Pending Tasks", stability="deprecated",
                scopes="queue:pending-count:<taskQueueId>", output="queue/pending-tasks-response"),
     ]  # fmt: skip
 

@@ -84,9 +84,10 @@ class _Pools:
             request.caller, _pool_of(request), request.params.get("workerGroup"), (group, worker), limit
         )
         wanted = request.query.get("state")
-        answer: dict[str, Any] = {
-            "workers": [worker_wire(one) for one in page if wanted in (None, one.document["state"])]
-        }
+        shown = [one for one in page if wanted in (None, one.document["state"])]
+        # A static pool's workers come from no launch configuration, so that none has the one asked for.
+        shown = [] if "launchConfigId" in request.query else shown
+        answer: dict[str, Any] = {"workers": [worker_wire(one) for one in shown]}
         if len(page) < limit:
             return answer
         return {**answer, "continuationToken": token(page[-1].worker_group, page[-1].worker_id)}
@@ -107,7 +108,10 @@ class _Pools:
         limit = limit_of(request.query)
         before = number_after(request.query) or to_ms(request.now) + 1
         page = await self._pools.errors(request.caller, _pool_of(request), before, limit)
-        answer: dict[str, Any] = {"workerPoolErrors": [one.document for one in page]}
+        wanted = request.query.get("errorId")
+        shown = [one.document for one in page if wanted in (None, one.document["errorId"])]
+        shown = [] if "launchConfigId" in request.query else shown
+        answer: dict[str, Any] = {"workerPoolErrors": shown}
         return {**answer, "continuationToken": token(page[-1].reported_ms)} if len(page) == limit else answer
 
     async def error_totals(self, request: ApiRequest) -> object:
@@ -134,6 +138,11 @@ class _Pools:
         shown = [
             one for one in page if wanted is None or is_quarantined(one, request.now) == (wanted == "true")
         ]
+        if (
+            "launchConfigId" in request.query
+            or request.query.get("workerState", "standalone") != "standalone"
+        ):
+            shown = []  # those that only claimed are started by nobody here: their state is "standalone"
         answer: dict[str, Any] = {"workers": [await self._workers.wire_of(one) for one in shown]}
         if len(page) < limit:
             return answer
@@ -161,7 +170,7 @@ def _pool_routes(found: _Pools) -> list[Route]:
                input="worker-manager/create-worker-pool-request",
                scopes={"AllOf": ["worker-manager:create-worker-pool:<workerPoolId>",
                                  "worker-manager:provider:<providerId>"]}, output="worker-manager/worker-pool-full"),
-        _route("POST", pool, "updateWorkerPool", found.update_pool, "Update Worker Pool",
+        _route("POST", pool, "updateWorkerPool", found.update_pool, "Update Worker Pool", stability="experimental",
                input="worker-manager/update-worker-pool-request",
                scopes={"AllOf": ["worker-manager:update-worker-pool:<workerPoolId>",
                                  "worker-manager:provider:<providerId>"]}, output="worker-manager/worker-pool-full"),
@@ -169,23 +178,23 @@ def _pool_routes(found: _Pools) -> list[Route]:
                scopes="worker-manager:delete-worker-pool:<workerPoolId>", output="worker-manager/worker-pool-full"),
         _route("GET", pool, "workerPool", found.pool, "Get Worker Pool",
                scopes="worker-manager:get-worker-pool:<workerPoolId>", output="worker-manager/worker-pool-full"),
-        _route("GET", f"{pool}/stats", "workerPoolStats", found.pool, "Get Worker Pool Statistics",
+        _route("GET", f"{pool}/stats", "workerPoolStats", found.pool, "Get Worker Pool Statistics", stability="experimental",
                scopes="worker-manager:get-worker-pool:<workerPoolId>", output="worker-manager/worker-pool-full"),
         _route("GET", "/worker-pools", "listWorkerPools", found.pools, "List All Worker Pools",
                scopes="worker-manager:list-worker-pools", query=QUERY, output="worker-manager/worker-pool-list"),
-        _route("GET", "/worker-pools/stats", "listWorkerPoolsStats", found.pools, "List Worker Pools' Statistics",
+        _route("GET", "/worker-pools/stats", "listWorkerPoolsStats", found.pools, "List Worker Pools' Statistics", stability="experimental",
                scopes="worker-manager:list-worker-pools", query=QUERY, output="worker-manager/worker-pool-list"),
         _route("GET", f"{pool}/launch-configs", "listWorkerPoolLaunchConfigs", found.launch_configs,
-               "Launch configurations of a Pool", query=(*QUERY, "includeArchived"),
+               "Launch configurations of a Pool", stability="experimental", query=(*QUERY, "includeArchived"),
                scopes="worker-manager:get-worker-pool:<workerPoolId>", output="worker-manager/launch-config-list"),
         _route("GET", "/worker-pool-errors/stats", "workerPoolErrorStats", found.error_totals,
-               "Count a Pool's Errors", query=("workerPoolId",),
+               "Count a Pool's Errors", stability="experimental", query=("workerPoolId",),
                scopes="worker-manager:list-worker-pool-errors:<workerPoolId>", output="worker-manager/worker-pool-error-stats"),
         _route("POST", "/worker-pool-errors/<workerPoolId>", "reportWorkerError", found.report_error,
                "Report an error from a worker", input="worker-manager/report-worker-error-request",
                scopes={"AllOf": ["assume:worker-pool:<workerPoolId>", "assume:worker-id:<workerGroup>/<workerId>"]}, output="worker-manager/worker-pool-error"),
         _route("GET", "/worker-pool-errors/<workerPoolId>", "listWorkerPoolErrors", found.errors,
-               "List Worker Pool Errors", query=QUERY,
+               "List Worker Pool Errors", query=(*QUERY, "launchConfigId", "errorId"),
                scopes="worker-manager:list-worker-pool-errors:<workerPoolId>", output="worker-manager/worker-pool-error-list"),
     ]  # fmt: skip
 
@@ -196,7 +205,7 @@ def _worker_routes(found: _Pools) -> list[Route]:
     create = {"input": "worker-manager/create-worker-request"}
     return [
         _route("GET", "/workers/<workerPoolId>", "listWorkersForWorkerPool", found.workers, "Workers in a Pool",
-               scopes="worker-manager:list-workers:<workerPoolId>", query=(*QUERY, "state"), output="worker-manager/worker-list"),
+               scopes="worker-manager:list-workers:<workerPoolId>", query=(*QUERY, "launchConfigId", "state"), output="worker-manager/worker-list"),
         _route("GET", "/workers/<workerPoolId>/<workerGroup>", "listWorkersForWorkerGroup", found.workers,
                "Workers in a Group", scopes="worker-manager:list-workers:<workerPoolId>/<workerGroup>", query=QUERY, output="worker-manager/worker-list"),
         _route("GET", _WORKER, "worker", found.worker, "Get a Worker", scopes=f"worker-manager:get-worker:{key}", output="worker-manager/worker-full"),
@@ -207,13 +216,13 @@ def _worker_routes(found: _Pools) -> list[Route]:
         _route("DELETE", _WORKER, "removeWorker", found.remove_worker, "Remove a Worker",
                scopes=f"worker-manager:remove-worker:{key}"),
         _route("GET", f"{_WORKER}/should-terminate", "shouldWorkerTerminate", found.should_terminate,
-               "Should worker terminate", scopes=f"worker-manager:should-worker-terminate:{key}", output="worker-manager/should-worker-terminate-response"),
+               "Should worker terminate", stability="experimental", scopes=f"worker-manager:should-worker-terminate:{key}", output="worker-manager/should-worker-terminate-response"),
         _route("POST", "/worker/register", "registerWorker", found.register, "Register a running worker",
                input="worker-manager/register-worker-request", output="worker-manager/register-worker-response"),
-        _route("POST", "/worker/reregister", "reregisterWorker", found.reregister, "Reregister a Worker",
+        _route("POST", "/worker/reregister", "reregisterWorker", found.reregister, "Reregister a Worker", stability="experimental",
                input="worker-manager/reregister-worker-request", scopes=f"worker-manager:reregister-worker:{key}", output="worker-manager/register-worker-response"),
-        _route("GET", seen, "listWorkers", found.all_seen, "List Workers That Claimed",
-               scopes="queue:list-workers:<provisionerId>/<workerType>", query=(*QUERY, "quarantined"), output="queue/list-workers-response"),
-        _route("GET", f"{seen}/<workerGroup>/<workerId>", "getWorker", found.seen, "Get a Worker That Claimed",
+        _route("GET", seen, "listWorkers", found.all_seen, "List Workers That Claimed", stability="experimental",
+               scopes="queue:list-workers:<provisionerId>/<workerType>", query=(*QUERY, "launchConfigId", "quarantined", "workerState"), output="queue/list-workers-response"),
+        _route("GET", f"{seen}/<workerGroup>/<workerId>", "getWorker", found.seen, "Get a Worker That Claimed", stability="experimental",
                scopes="queue:get-worker:<provisionerId>/<workerType>/<workerGroup>/<workerId>", output="queue/worker-response"),
     ]  # fmt: skip

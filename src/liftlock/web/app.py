@@ -1,8 +1,11 @@
-"""The control plane's whole ASGI application: the API, and what operators ask for (`/healthz`, `/readyz`, `/metrics`)."""
+"""The control plane's whole ASGI application: the API, what describes it, and what operators ask for.
+
+`/references/…`, `/schemas/…` and `/openapi.json` may be read by anybody and any page; they are made once, at the start.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -10,7 +13,14 @@ from liftlock.errors import LiftlockError
 from liftlock.web.dispatch import Api, Receive, Scope, Send
 
 _TEXT = b"text/plain; charset=utf-8"
+_JSON = b"application/json; charset=utf-8"
 _FIXED = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_PUBLIC = [
+    (b"access-control-allow-origin", b"*"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"public, max-age=60"),
+    (b"content-type", _JSON),
+]
 
 Check = Callable[[], Awaitable[None]]
 
@@ -18,9 +28,17 @@ Check = Callable[[], Awaitable[None]]
 class App:
     """Sends a request to the part that answers it."""
 
-    def __init__(self, api: Api, registry: CollectorRegistry, ready: Check) -> None:
-        """Make the application; `ready` raises a LiftlockError while the store can't be read."""
+    def __init__(
+        self, api: Api, documents: Mapping[str, bytes], registry: CollectorRegistry, ready: Check
+    ) -> None:
+        """Make the application.
+
+        Args:
+            documents: Path -> JSON of what everybody may read.
+            ready: Raises a LiftlockError while the store can't be read.
+        """
         self._api = api
+        self._documents = documents
         self._registry = registry
         self._ready = ready
 
@@ -30,6 +48,8 @@ class App:
         path = scope["path"]
         if path.startswith("/api/"):
             await self._api(scope, receive, send)
+        elif path in self._documents:
+            await _document(scope["method"], self._documents[path], send)
         elif path == "/healthz":
             await _text(send, 200, b"ok\n")
         elif path == "/readyz":
@@ -46,6 +66,15 @@ class App:
             await _text(send, 503, f"not ready: {error.code}\n".encode())
         else:
             await _text(send, 200, b"ready\n")
+
+
+async def _document(method: str, body: bytes, send: Send) -> None:
+    if method not in ("GET", "HEAD"):
+        await _text(send, 405, b"only GET and HEAD read this\n")
+        return
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [*_PUBLIC, length]})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
 
 
 async def _text(send: Send, status: int, body: bytes) -> None:

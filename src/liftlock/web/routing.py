@@ -73,6 +73,8 @@ class Route:
     """Documentation of what is needed, as a scope expression."""
     query: tuple[str, ...] = ()
     public_body: Literal["json", "raw"] = "json"
+    stability: Literal["stable", "experimental", "deprecated"] = "stable"
+    """What clients may rely on, as the field says it of the method of that name."""
     authenticated: bool = True
     """False: credentials are not looked at and the caller is anonymous; for routes that need nothing or check for themselves."""
 
