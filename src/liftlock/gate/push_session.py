@@ -53,6 +53,10 @@ class PushSession:
         self._exempt = pusher.vouched and pusher.name in self.policy.exempt_pushers
         self._source = desk.knowledge.source(self.policy.source)
         self._given = desk.circumstances(repository, self.policy, self._source)
+        # Most commits name bugs of which nothing is known, and then only two of the rules could say anything.
+        self._all_matter = bool(self.policy.uplift and self.policy.uplift_of == "all") or (
+            self.policy.rules.unknown_bug != "off" and self._given.beyond is not None
+        )
         self._kept: list[Landing] = []
         self._overflow: list[Finding] = []
         self._doubtful: set[str] = set()
@@ -78,6 +82,10 @@ class PushSession:
             if self.policy.exempts(refs):
                 continue
             self._names_bugs = True
+            if not self._all_matter and self._source.records.keys().isdisjoint(
+                message.subject + message.body
+            ):
+                continue
             landing = Landing(raw.revision, refs, raw.merge, message)
             findings = list(examine(landing, self._given))
             if findings and len(self._kept) < MAX_KEPT:
