@@ -52,6 +52,7 @@ async def test_groups_and_hooks_are_listed_by_id(engine: Engine) -> None:
     assert await store.groups() == ["a", "b"]
     assert [hook.hook_id for hook in await store.hooks_of("b")] == ["X", "x/1", "y"]
     assert await store.hooks_of("c") == []
+    assert await store.names() == ["a/Z", "b/X", "b/x/1", "b/y"]
 
 
 async def test_a_hook_is_replaced_only_from_the_version_that_was_seen(engine: Engine) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from liftlock.cli import access_paths
 from liftlock.cli.client import Api
 from liftlock.cli.command import api_command
 from liftlock.cli.exit_codes import Exit
@@ -16,6 +17,10 @@ from liftlock.cli.output import Output, printable
 @click.group()
 def access() -> None:
     """Explain who may do what, and why."""
+
+
+for command in (access_paths.paths, access_paths.reach, access_paths.who, access_paths.check):
+    access.add_command(command)
 
 
 @access.command()

@@ -107,6 +107,10 @@ class HookStore(Protocol):
         """Return the group's hooks."""
         ...
 
+    async def names(self) -> list[str]:
+        """Return the name `<group>/<hook>` of every hook, sorted by group and hook."""
+        ...
+
     async def create(self, record: HookRecord, envelope: Envelope) -> None:
         """Insert the hook; raise ConflictError if it exists."""
         ...

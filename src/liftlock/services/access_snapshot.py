@@ -63,6 +63,19 @@ class Snapshot:
         stored = [client_id for client_id, record in self._records.items() if not record.disabled]
         return [*self._cache.static, *stored]
 
+    def stored(self) -> dict[str, tuple[str, ...]]:
+        """Return the scopes, not expanded, of every client but those of the configuration, disabled ones included."""
+        return {client_id: record.scopes for client_id, record in self._records.items()}
+
+    def usable(self, now: datetime) -> dict[str, tuple[str, ...]]:
+        """Return the scopes, not expanded, of every client that may act at `now`."""
+        configured = {client.client_id: client.scopes for client in self._cache.static.values()}
+        return configured | {
+            client_id: record.scopes
+            for client_id, record in self._records.items()
+            if not record.disabled and now < record.expires
+        }
+
     def last_used(self, client_id: str) -> datetime | None:
         """Return when the stored client was last used, as far as is recorded; None for others."""
         record = self._records.get(client_id)

@@ -49,6 +49,13 @@ class SqlHookStore:
 
         return await self._engine.read(script)
 
+    async def names(self) -> list[str]:
+        def script() -> Script[list[str]]:
+            rows = yield Sql("SELECT hook_group_id, hook_id FROM hook ORDER BY hook_group_id, hook_id")
+            return [f"{group}/{hook}" for group, hook in rows]
+
+        return await self._engine.read(script)
+
     async def create(self, record: HookRecord, envelope: Envelope) -> None:
         def script() -> Script[None]:
             rows = yield Sql(f"{INSERT_HOOK} ON CONFLICT DO NOTHING RETURNING 1", hook_values(record))

@@ -19,7 +19,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from liftlock.domain.scopes.roles import ASSUME, RoleBook
 from liftlock.domain.scopes.satisfaction import ScopeSet, satisfies
@@ -33,6 +33,15 @@ _OF_HOOKS: tuple[tuple[Means, str], ...] = (
     ("trigger-token", "hooks:reset-trigger-token:"),
 )
 _OF_CLIENTS = "auth:reset-access-token:"
+_STEPS: tuple[tuple[Means, str], ...] = (*_OF_HOOKS, ("access-token", _OF_CLIENTS))
+_BEGINNINGS = ("hooks:", "auth:r", *(prefix[:n] + "*" for prefix in ("hooks:", "auth:r") for n in range(6)))
+"""Every scope that opens a step, but for a push, begins with one of these."""
+_KIND_OF: dict[Means, Kind] = {
+    "trigger": "hook",
+    "trigger-token": "hook",
+    "access-token": "client",
+    "push": "push",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +83,61 @@ def overlaps(held: str, wanted: str) -> bool:
     return satisfies(held, wanted) or satisfies(wanted, held)
 
 
+def given_of(scopes: ScopeSet, wanted: str) -> str | None:
+    """Return the first of `scopes` that overlaps `wanted`, or None; a few bisections, however many there are."""
+    if scopes.satisfies(wanted):
+        return next(held for held in scopes if satisfies(held, wanted))
+    if not wanted.endswith("*"):
+        return None
+    at = bisect_left(scopes.scopes, wanted[:-1])
+    if at < len(scopes.scopes) and scopes.scopes[at].startswith(wanted[:-1]):
+        return scopes.scopes[at]
+    return None
+
+
+class _Way(NamedTuple):
+    """Steps of one means that `held` opens: to the names `low` up to `high` of its kind."""
+
+    means: Means
+    prefix: str
+    held: str
+    low: int
+    high: int
+
+
+class _Unseen:
+    """Which of a list's indices were not taken yet; passing over those that were costs next to nothing."""
+
+    __slots__ = ("_next",)
+
+    def __init__(self, following: list[int]) -> None:
+        self._next = following
+
+    @classmethod
+    def all_of(cls, size: int) -> _Unseen:
+        return cls(list(range(size + 1)))
+
+    def copy(self) -> _Unseen:
+        return _Unseen(self._next.copy())
+
+    def take(self, low: int, high: int) -> Iterator[int]:
+        """Yield and take every index from `low` up to `high` that was not taken."""
+        at = self._first(low)
+        while at < high:
+            self._next[at] = at + 1
+            yield at
+            at = self._first(at + 1)
+
+    def _first(self, at: int) -> int:
+        following = self._next
+        while following[at] != at:
+            following[at] = following[following[at]]
+            at = following[at]
+        return at
+
+
 class EscalationGraph:
-    """All steps that roles, hooks, clients and push rights make possible.
+    """All steps that roles, hooks, clients and push rights make possible. Immutable but for memoised answers.
 
     Args:
         hooks: Their names, `<group>/<id>`.
@@ -90,33 +152,51 @@ class EscalationGraph:
         pushes: Iterable[PushRight] = (),
     ) -> None:
         self._book = book
-        self._hooks = sorted(set(hooks))
         self._clients = dict(clients)
-        self._client_ids = sorted(self._clients)
         self._pushes = tuple(pushes)
+        self._names: dict[Kind, list[str]] = {
+            "hook": sorted(set(hooks)),
+            "client": sorted(self._clients),
+            "push": sorted({right.role_id for right in self._pushes}),
+        }
         self._scopes: dict[Place, ScopeSet] = {}
-        self._steps: dict[Place, tuple[Step, ...]] = {}
+        self._ways: dict[Place, tuple[_Way, ...]] = {}
 
     def reach(self, scopes: Iterable[str], *, name: str = "") -> Iterator[Reached]:
-        """Yield every node that can be reached from unexpanded `scopes`, the nearest first, itself included."""
-        start = Reached((), self._book.expand(scopes))
-        seen = {Place("client", name)}
-        waiting = deque([start])
-        while waiting:
-            here = waiting.popleft()
-            yield here
-            place = here.steps[-1].place if here.steps else Place("start", name)
-            for step in self._steps_from(place, here.scopes):
-                if step.place not in seen:
-                    seen.add(step.place)
-                    waiting.append(Reached((*here.steps, step), self._scopes_of(step.place)))
+        """Yield every node that can be reached from unexpanded `scopes`, the nearest first, itself included.
+
+        Args:
+            name: The client whose scopes these are: taking it over leads nowhere new.
+        """
+        return Hunt(self).walk(scopes, name=name)
 
     def path(self, scopes: Iterable[str], wanted: str, *, name: str = "") -> Reached | None:
         """Return the nearest node that holds anything of what `wanted` covers, or None if no path leads to one."""
         for reached in self.reach(scopes, name=name):
-            if any(overlaps(held, wanted) for held in reached.scopes):
+            if given_of(reached.scopes, wanted) is not None:
                 return reached
         return None
+
+    def unseen(self) -> dict[Kind, _Unseen]:
+        """Return that no place was seen yet."""
+        return {kind: _Unseen.all_of(len(names)) for kind, names in self._names.items()}
+
+    def start(self, scopes: Iterable[str], name: str, unseen: dict[Kind, _Unseen]) -> Reached:
+        """Return the node of whoever holds `scopes`, the client `name` taken."""
+        low, high = _covered(f"{_OF_CLIENTS}{name}", _OF_CLIENTS, self._names["client"])
+        for _ in unseen["client"].take(low, high):
+            pass
+        return Reached((), self._book.expand(scopes))
+
+    def next_to(self, here: Reached, unseen: dict[Kind, _Unseen]) -> Iterator[Reached]:
+        """Yield, and take, every place that one step from `here` leads to and that was not seen."""
+        for way in self._ways_from(here):
+            kind = _KIND_OF[way.means]
+            for at in unseen[kind].take(way.low, way.high):
+                name = self._names[kind][at]
+                needed = way.prefix if kind == "push" else way.prefix + name
+                step = Step(way.means, Place(kind, name), needed, way.held)
+                yield Reached((*here.steps, step), self._scopes_of(step.place))
 
     def _scopes_of(self, place: Place) -> ScopeSet:
         found = self._scopes.get(place)
@@ -129,41 +209,64 @@ class EscalationGraph:
             return self._clients[place.name]
         return (f"{ASSUME}hook-id:{place.name}" if place.kind == "hook" else f"{ASSUME}{place.name}",)
 
-    def _steps_from(self, place: Place, scopes: ScopeSet) -> tuple[Step, ...]:
-        if place.kind == "start":
-            return tuple(self._find(scopes))
-        found = self._steps.get(place)
+    def _ways_from(self, here: Reached) -> tuple[_Way, ...]:
+        if not here.steps:
+            return tuple(self._find(here.scopes))
+        place = here.steps[-1].place
+        found = self._ways.get(place)
         if found is None:
-            found = self._steps[place] = tuple(self._find(scopes))
+            found = self._ways[place] = tuple(self._find(here.scopes))
         return found
 
-    def _find(self, scopes: ScopeSet) -> Iterator[Step]:
+    def _find(self, scopes: ScopeSet) -> Iterator[_Way]:
         for held in scopes:
-            for means, prefix in _OF_HOOKS:
-                for name in _covered(held, prefix, self._hooks):
-                    yield Step(means, Place("hook", name), prefix + name, held)
-            for name in _covered(held, _OF_CLIENTS, self._client_ids):
-                yield Step("access-token", Place("client", name), _OF_CLIENTS + name, held)
-            for right in self._pushes:
+            if not held.startswith(_BEGINNINGS):
+                continue
+            for means, prefix in _STEPS:
+                low, high = _covered(held, prefix, self._names[_KIND_OF[means]])
+                if low < high:
+                    yield _Way(means, prefix, held, low, high)
+        for right in self._pushes:
+            for held in scopes if scopes.satisfies(right.scope) else ():
                 if satisfies(held, right.scope):
-                    yield Step("push", Place("push", right.role_id), right.scope, held)
+                    at = bisect_left(self._names["push"], right.role_id)
+                    yield _Way("push", right.scope, held, at, at + 1)
 
 
-def _covered(held: str, prefix: str, names: list[str]) -> Iterator[str]:
-    """Yield those of the sorted `names` for which `held` satisfies `prefix + name`."""
+class Hunt:
+    """Walks for one thing from many starts. Whoever finds it stops the walk.
+
+    A walk that came to its end found nothing, so later ones leave out what it saw.
+    """
+
+    def __init__(self, graph: EscalationGraph) -> None:
+        self._graph = graph
+        self._unseen = graph.unseen()
+
+    def walk(self, scopes: Iterable[str], *, name: str = "") -> Iterator[Reached]:
+        """Yield what `EscalationGraph.reach` does, but for what walks before this one saw in vain."""
+        unseen = {kind: one.copy() for kind, one in self._unseen.items()}
+        waiting = deque([self._graph.start(scopes, name, unseen)])
+        while waiting:
+            here = waiting.popleft()
+            yield here
+            waiting.extend(self._graph.next_to(here, unseen))
+        self._unseen = unseen
+
+
+def _covered(held: str, prefix: str, names: list[str]) -> tuple[int, int]:
+    """Return from where up to where in the sorted `names` `held` satisfies `prefix + name`."""
     if not held.endswith("*"):
-        if held.startswith(prefix):
-            name = held[len(prefix) :]
-            at = bisect_left(names, name)
-            if at < len(names) and names[at] == name:
-                yield name
-        return
+        if not held.startswith(prefix):
+            return 0, 0
+        name = held[len(prefix) :]
+        at = bisect_left(names, name)
+        return at, at + (at < len(names) and names[at] == name)
     pattern = held[:-1]
     if prefix.startswith(pattern):
-        yield from names
-    elif pattern.startswith(prefix):
-        beginning = pattern[len(prefix) :]
-        for at in range(bisect_left(names, beginning), len(names)):
-            if not names[at].startswith(beginning):
-                return
-            yield names[at]
+        return 0, len(names)
+    if not pattern.startswith(prefix):
+        return 0, 0
+    beginning = pattern[len(prefix) :]
+    low = bisect_left(names, beginning)
+    return low, bisect_left(names, True, low, key=lambda name: not name.startswith(beginning))

@@ -5,9 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftlock.domain.scopes.escalation import EscalationGraph, Place, PushRight, overlaps
+from liftlock.domain.scopes.escalation import (
+    EscalationGraph,
+    Hunt,
+    Place,
+    PushRight,
+    given_of,
+    overlaps,
+)
 from liftlock.domain.scopes.roles import Role, RoleBook
-from liftlock.domain.scopes.satisfaction import satisfies
+from liftlock.domain.scopes.satisfaction import ScopeSet, satisfies
 
 ROLES = [
     Role("hook-id:generic/retrigger", ("queue:rerun-task:*",)),
@@ -146,3 +153,34 @@ def test_what_is_reached_is_what_trying_everything_reaches(
 def test_two_patterns_overlap_if_some_scope_satisfies_both(one: str, other: str) -> None:
     longer = max(one.rstrip("*"), other.rstrip("*"), key=len)
     assert overlaps(one, other) == (satisfies(one, longer) and satisfies(other, longer))
+
+
+@given(st.lists(SCOPES, max_size=6), SCOPES)
+def test_what_is_given_is_one_that_overlaps_if_any_does(scopes: list[str], wanted: str) -> None:
+    held = ScopeSet(scopes)
+    found = given_of(held, wanted)
+    assert (found is not None) == any(overlaps(one, wanted) for one in held)
+    if found is not None:
+        assert found in held.scopes
+        assert overlaps(found, wanted)
+
+
+@given(
+    BOOKS,
+    st.dictionaries(NAMES, st.lists(SCOPES, max_size=2).map(tuple), max_size=4),
+    st.sampled_from(["target:one", "target:*", "hooks:trigger-hook:b/x", "nothing"]),
+)
+def test_a_hunt_from_many_starts_finds_paths_as_short_as_searches_of_their_own(
+    roles: dict[str, list[str]], clients: dict[str, tuple[str, ...]], wanted: str
+) -> None:
+    book = RoleBook(_parameters_stand_only_in_patterns(roles))
+    graph = EscalationGraph(book, ["a/x", "a/y", "b/x", "b/yz"], clients)
+    hunt = Hunt(graph)
+    for name, scopes in clients.items():
+        alone = graph.path(scopes, wanted, name=name)
+        found = next(
+            (one for one in hunt.walk(scopes, name=name) if given_of(one.scopes, wanted) is not None), None
+        )
+        assert (found is None) == (alone is None)
+        if found is not None and alone is not None:
+            assert len(found.steps) == len(alone.steps)
