@@ -17,6 +17,7 @@ from liftlock.domain.inputs.network import CLOSED, Network, network
 from liftlock.domain.inputs.oci import Image, image
 from liftlock.domain.inputs.places import BUILD, INPUTS, is_plain, overlaps
 from liftlock.domain.inputs.plan import order
+from liftlock.domain.inputs.translation import native
 from liftlock.errors import InputInvalidError, InputValidationError
 from liftlock.values.instants import parse_instant
 
@@ -108,7 +109,7 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
     Raises:
         InputValidationError: the first thing that is wrong: its path, what was expected, what was found.
     """
-    fields = Fields(value, "payload")
+    fields = Fields(native(value), "payload")
     command = fields.take("command", _commands)
     nothing: dict[str, str] = {}
     env = fields.get("env", _env, nothing)

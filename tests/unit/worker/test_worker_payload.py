@@ -47,7 +47,7 @@ def test_what_is_no_command_is_refused(command: Any) -> None:
         ({"env": {"A B": "x"}}, "payload.env: expected names of [A-Za-z_][A-Za-z0-9_]*, found 'A B'"),
         ({"env": {"A": 1}}, "payload.env.A: expected text, found 1"),
         ({"env": {"A": "x\0"}}, "payload.env.A: expected text, found 'x\\x00'"),
-        ({"features": {"chainOfTrust": True}}, "payload.features.chainOfTrust: unknown key; expected one of: taskclusterProxy"),
+        ({"features": {"dind": True}}, "payload.features.dind: can't be honoured: this feature is not offered"),
         ({"network": {"default": "all"}}, "payload.network.default: expected one of none, open, found 'all'"),
         ({"network": {"allow": [{"host": "x"}]}}, "payload.network.allow[0].port: missing; it must be given (found beside it: nothing else)"),
         ({"resources": {"memory": "5GiB"}}, f"payload.resources.memory: expected a size from 1 to {4 << 30} bytes, such as 512MiB, found '5GiB'"),

@@ -18,6 +18,9 @@ CHECKS: dict[str, Check] = {
     "malformed": Check(
         "E6", "a payload that makes no sense ends the task, and its log says what was expected where"
     ),
+    "flipped": Check("B2", "one byte of an input flipped in the store ends the task before it starts"),
+    "sealed": Check("B5", "restored, it runs sealed, and its manifest says what it was given and by whom"),
+    "attempts": Check("B6", "what a task tries on the closed network is refused and in its manifest"),
     "direct": Check(
         "A9", "a developer who creates the privileged task directly is refused, and told what is missing"
     ),

@@ -21,6 +21,7 @@ from liftlock.cli.output import printable
 from liftlock.errors import LiftlockError
 from liftlock.processes.demo import (
     scene_developer,
+    scene_inputs,
     scene_provenance,
     scene_push,
     scene_release,
@@ -126,6 +127,7 @@ def _play(stage: Stage) -> None:
         people = scene_setup.play(stage, CHECKOUT / "examples/widget")
         scene_push.play(stage, people.developer)
         scene_sandbox.play(stage)
+        scene_inputs.play(stage)
         scene_developer.play(stage, people.developer)
         scene_release.play(stage, people.manager, people.developer, people.pusher_who_admits)
         scene_provenance.play(stage)

@@ -1,0 +1,122 @@
+"""Payloads of docker-worker and generic-worker, as taskgraph makes them, become native ones or are refused by name."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from liftlock.domain.inputs.declarations import TaskArtifact, Unpack, Url
+from liftlock.domain.inputs.oci import Archive, Registry
+from liftlock.domain.inputs.translation import native
+from liftlock.errors import InputValidationError
+from liftlock.worker.payload import Bounds, Payload, parse
+
+TASK = "Qt3GMzT0Qq2rIcp0oYl9sA"
+DIGEST = "a" * 64
+
+
+def read(**payload: Any) -> Payload:
+    bounds = Bounds(1 << 30, 64, 2.0, 1 << 30, 3600, 1 << 30)
+    given = {"command": ["true"], "maxRunTime": 60, **payload}
+    return parse(given, bounds=bounds, task_expires=datetime(2030, 1, 1, tzinfo=UTC))
+
+
+def test_a_native_payload_passes_as_it_is() -> None:
+    given = {"command": ["true"], "image": {"oci": "x"}, "artifacts": []}
+    assert native(given) is given
+
+
+def test_a_docker_worker_payload_is_translated() -> None:
+    found = read(
+        image={"type": "task-image", "taskId": TASK, "path": "public/image.tar.zst"},
+        log="public/logs/live.log",
+        features={"taskclusterProxy": True, "chainOfTrust": True, "dind": False},
+        artifacts={
+            "public/build": {"type": "directory", "path": "/build/out", "expires": "2029-01-01T00:00:00.000Z"}
+        },
+        onExitStatus={"retry": [4], "purgeCaches": [4]},
+        capabilities={},
+        env={"A": "b"},
+    )
+    assert found.image is not None
+    assert isinstance(found.image.source, Archive)
+    assert found.image.declaration is not None
+    assert found.image.declaration.source == TaskArtifact(TASK, "public/image.tar.zst")
+    assert (found.api_proxy, found.retry_codes) == (True, {4})
+    [artifact] = found.artifacts
+    assert (artifact.name, artifact.path, artifact.type) == ("public/build", "out", "directory")
+
+
+def test_an_image_by_digest_stays_one_and_a_tag_is_refused() -> None:
+    found = read(image=f"registry.example/a/b@sha256:{DIGEST}").image
+    assert found is not None
+    assert (found.source, found.sha256) == (Registry("registry.example", "a/b"), DIGEST)
+    with pytest.raises(InputValidationError, match="tags change and are not taken"):
+        read(image="debian:12")
+
+
+def test_mounts_become_inputs() -> None:
+    found = read(
+        mounts=[
+            {
+                "content": {"taskId": TASK, "artifact": "public/t.tar.gz"},
+                "directory": "fetches/t",
+                "format": "tar.gz",
+            },
+            {"content": {"url": "https://x.example/f", "sha256": DIGEST}, "file": "f"},
+            {"content": {"raw": "hello"}, "file": "greeting"},
+        ],
+        osGroups=[],
+    ).inputs
+    assert [one.source for one in found][:2] == [
+        TaskArtifact(TASK, "public/t.tar.gz"),
+        Url("https://x.example/f"),
+    ]
+    assert [one.place for one in found] == [
+        Unpack("/build/fetches/t"),
+        Unpack("/build/f", archive=False),
+        Unpack("/build/greeting", archive=False),
+    ]
+    assert found[1].promise.sha256 == DIGEST
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({"image": "x", "cache": {"a": "/b"}}, "payload.cache: can't be honoured"),
+        ({"capabilities": {"privileged": True}}, "payload.capabilities: can't be honoured"),
+        ({"features": {"dind": True}}, "payload.features.dind: can't be honoured"),
+        (
+            {"features": {"runAsAdministrator": True}},
+            "payload.features.runAsAdministrator: can't be honoured",
+        ),
+        (
+            {"mounts": [{"cacheName": "c", "directory": "d"}]},
+            "payload.mounts[0].cacheName: can't be honoured",
+        ),
+        (
+            {"mounts": [{"content": {"base64": "eA=="}, "file": "f"}]},
+            "payload.mounts[0].content: can't be honoured",
+        ),
+        (
+            {"mounts": [{"content": {"raw": "x"}, "file": "../f"}]},
+            "payload.mounts[0]: expected file or directory",
+        ),
+        (
+            {"mounts": [{"content": {"raw": "x"}, "directory": "d", "format": "7z"}]},
+            "payload.mounts[0].format",
+        ),
+        ({"osGroups": ["docker"]}, "payload.osGroups: can't be honoured"),
+        (
+            {"artifacts": {"public/a": {"type": "file", "path": "/builds/worker/a"}}},
+            "payload.artifacts.public/a.path: can't be honoured: '/builds/worker/a' lies outside of /build",
+        ),
+        ({"image": {"type": "oci-magic"}}, "payload.image.type"),
+    ],
+)
+def test_what_can_not_be_honoured_is_said(payload: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputValidationError) as caught:
+        read(**payload)
+    assert caught.value.message.startswith(said)
