@@ -219,9 +219,7 @@ class EscalationGraph:
         return found
 
     def _find(self, scopes: ScopeSet) -> Iterator[_Way]:
-        for held in scopes:
-            if not held.startswith(_BEGINNINGS):
-                continue
+        for held in scopes.beginning(*_BEGINNINGS):
             for means, prefix in _STEPS:
                 low, high = _covered(held, prefix, self._names[_KIND_OF[means]])
                 if low < high:

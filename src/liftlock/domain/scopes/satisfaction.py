@@ -115,6 +115,12 @@ class ScopeSet:
             self._normal = normalise([*self._exact, *(prefix + "*" for prefix in self._prefixes)])
         return self._normal
 
+    def beginning(self, *texts: str) -> tuple[str, ...]:
+        """Return the normal form of those members that begin with one of `texts`; the others are not sorted for it."""
+        found = [scope for scope in self._exact if scope.startswith(texts)]
+        patterns = (prefix + "*" for prefix in self._prefixes)
+        return normalise([*found, *(scope for scope in patterns if scope.startswith(texts))])
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.scopes)
 

@@ -184,3 +184,14 @@ def test_a_hunt_from_many_starts_finds_paths_as_short_as_searches_of_their_own(
         assert (found is None) == (alone is None)
         if found is not None and alone is not None:
             assert len(found.steps) == len(alone.steps)
+
+
+@given(st.lists(SCOPES, max_size=8), st.sampled_from(["hooks:", "auth:r", "a", "target:o", ""]))
+def test_members_by_their_beginning_are_those_of_the_normal_form_or_covered_by_what_begins_otherwise(
+    scopes: list[str], text: str
+) -> None:
+    held = ScopeSet(scopes)
+    patterns = [f"{text[:length]}*" for length in range(len(text))]
+    assert held.beginning(text, *patterns) == tuple(
+        scope for scope in held if scope.startswith((text, *patterns))
+    )
