@@ -26,6 +26,9 @@ CHECKS: dict[str, Check] = {
     ),
     "secret": Check("A9", "a developer can't read the release key"),
     "explain": Check("A14", "the developer can ask why"),
+    "paths": Check(
+        "A16", "no path leads from the developer to the release key; the release manager's is shown"
+    ),
     "generic": Check("A8", "the same developer runs the generic action retrigger, and its task really runs"),
     "unconfirmed": Check("A7", "the command line shows what would run, and runs nothing unconfirmed"),
     "add": Check("A12", "add-tasks runs a task that the push left out"),

@@ -22,6 +22,7 @@ from liftlock.errors import LiftlockError
 from liftlock.processes.demo import (
     scene_developer,
     scene_inputs,
+    scene_paths,
     scene_provenance,
     scene_push,
     scene_release,
@@ -129,6 +130,7 @@ def _play(stage: Stage) -> None:
         scene_sandbox.play(stage)
         scene_inputs.play(stage)
         scene_developer.play(stage, people.developer)
+        scene_paths.play(stage, people.developer)
         scene_release.play(stage, people.manager, people.developer, people.pusher_who_admits)
         scene_provenance.play(stage)
         scene_restart.play(stage, people.developer)
