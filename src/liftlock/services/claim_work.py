@@ -67,12 +67,12 @@ class ClaimWork:
         Raises:
             RefusedError, NotFoundError, ConflictError: may not; no such task; not waiting to be claimed.
         """
-        caller.require(f"queue:worker-id:{worker_group}/{worker_id}")
+        worker = f"queue:worker-id:{worker_group}/{worker_id}"
         task = await self._store.task(task_id)
         if task is None:
-            caller.require("queue:claim-task:*")
+            caller.require(["queue:claim-task:*", worker])
             raise NotFoundError(f"task {task_id} does not exist")
-        caller.require(f"queue:claim-task:{task.task_queue_id}")
+        caller.require([f"queue:claim-task:{task.task_queue_id}", worker])
         audit = caller.record(
             "queue.claimTask", f"task/{task_id}/{run_id}", worker=f"{worker_group}/{worker_id}"
         )

@@ -205,7 +205,7 @@ def _group_routes(tasks: _Tasks) -> list[Route]:
                scopes="queue:cancel-task-group:<schedulerId>/<taskGroupId>", output="queue/cancel-task-group-response"),
         _route("POST", f"{group}/priority", "changeTaskGroupPriority", tasks.group_priority,
                "Change Task Group Priority", stability="experimental", input="queue/change-task-priority-request",
-               scopes="queue:change-task-group-priority:<schedulerId>/<taskGroupId>", output="queue/task-group-priority-change-response"),
+               scopes=_GROUP_PRIORITY, output="queue/task-group-priority-change-response"),
     ]  # fmt: skip
 
 
@@ -226,25 +226,43 @@ def _queue_routes(tasks: _Tasks) -> list[Route]:
     ]  # fmt: skip
 
 
+_AT_PRIORITY = {
+    "AnyOf": [{"for": "priority", "in": "priorities", "each": "queue:create-task:<priority>:<taskQueueId>"}]
+}
 _CREATE = {
     "AllOf": [
         {"for": "scope", "in": "scopes", "each": "<scope>"},
         {"for": "route", "in": "routes", "each": "queue:route:<route>"},
         "queue:create-task:project:<projectId>",
         "queue:scheduler-id:<schedulerId>",
-        {
-            "AnyOf": [
-                {"for": "priority", "in": "priorities", "each": "queue:create-task:<priority>:<taskQueueId>"}
-            ]
-        },
+        _AT_PRIORITY,
     ]
 }
 _PRIORITY = {
+    "AllOf": [
+        {
+            "AnyOf": [
+                "queue:change-task-priority-in-queue:<taskQueueId>",
+                "queue:change-task-priority:<taskId>",
+                {
+                    "if": "raises",
+                    "then": "queue:raise-task-priority:<taskId>",
+                    "else": "queue:lower-task-priority:<taskId>",
+                },
+            ]
+        },
+        {"if": "raises", "then": _AT_PRIORITY},
+    ]
+}
+_GROUP_PRIORITY = {
     "AnyOf": [
-        "queue:change-task-priority-in-queue:<taskQueueId>",
-        "queue:change-task-priority:<taskId>",
-        "queue:raise-task-priority:<taskId>",
-        "queue:lower-task-priority:<taskId>",
+        "queue:change-task-group-priority:<schedulerId>/<taskGroupId>",
+        {
+            "AllOf": [
+                {"if": "mayRaise", "then": "queue:raise-task-group-priority:<taskGroupId>"},
+                {"if": "mayLower", "then": "queue:lower-task-group-priority:<taskGroupId>"},
+            ]
+        },
     ]
 }
 
