@@ -178,7 +178,7 @@ def test_gated_itself_makes_no_connection_and_starts_no_program(world: GateWorld
     trace = world.folder / "trace"
     trace.touch(mode=0o666)
     os.chown(trace, GATE, GATE)
-    world.start("strace", "-f", "-e", "trace=connect,execve,fork,vfork,socket", "-o", str(trace))
+    world.start("strace", "-D", "-f", "-e", "trace=connect,execve,fork,vfork,socket", "-o", str(trace))
     began = trace.read_text()
     world.fed(record(7))
     assert b"names bug 7" in ask(world.run / "hook.sock", *push_frames(b"Bug 7 - x"))
