@@ -262,3 +262,34 @@ async def test_a_snapshot_that_the_pool_does_not_offer_is_refused(tmp_path: Path
         run, outcome = await worker.shell("true", inputs=[{"name": "idx", "index-snapshot": source}])
         assert outcome == "malformed-payload"
         assert "does not offer snapshots of main" in worker.queue.log_of(run)
+
+
+async def test_locked_wheels_come_from_the_policys_index_by_the_locks_digest_only(tmp_path: Path) -> None:
+    name, content = wheel("alpha")
+    sha256 = hashlib.sha256(content).hexdigest()
+    async with hostile_server() as server:
+        url = server.file(f"/f/{name}", content)
+        lie = {"filename": name, "url": url, "hashes": {"sha256": "0" * 64}}
+        right = {"filename": name, "url": f"../../f/{name}", "hashes": {"sha256": sha256}}
+        server.file("/simple/alpha/", json.dumps({"files": [lie, right]}).encode())
+        index = {"main": Index("pypi", server.url("/simple"))}
+        policy = PoolPolicy(private_addresses=(server.place,), indexes=index)
+        async with world(tmp_path, policy=policy) as worker:
+
+            def locked(digest: str) -> list[dict[str, Any]]:
+                text = f"alpha==1.0 --hash=sha256:{digest}\n"
+                return [
+                    {"name": "lock", "raw": {"content": text}, "mount": "/inputs/lock"},
+                    {"name": "py", "pip": {"lock": {"input": "lock"}}, "mount": "/inputs/py"},
+                ]
+
+            env = {"PYTHONPATH": "/inputs/py"}
+            code = {"command": ["python3", "-c", "import alpha; print(alpha.x)"], "env": env}
+            run, outcome = await worker.run({**code, "inputs": locked(sha256)})
+            assert (outcome, worker.log(run)) == ("completed", "1\n"), worker.queue.log_of(run)
+            run, outcome = await worker.run({**code, "inputs": locked("0" * 64)})
+            assert outcome == "malformed-payload"
+            assert f"declared sha256 {'0' * 64}, observed {sha256}" in worker.queue.log_of(run)
+            run, outcome = await worker.run({**code, "inputs": locked("1" * 64)})
+            assert outcome == "resource-unavailable"
+            assert f"declared sha256 {'1' * 64}" in worker.queue.log_of(run)

@@ -35,6 +35,7 @@ from liftlock.worker.prepare import Placed, Preparer
 from liftlock.worker.proxy.server import INSIDE_URL, ApiProxy
 from liftlock.worker.signatures import Signatures
 from liftlock.worker.upstream import Upstream
+from liftlock.worker.wheel_index import WheelIndex
 from liftlock.worker.wheels import Wheels
 
 _log = structlog.get_logger(__name__)
@@ -177,6 +178,13 @@ class RunBody:
             api_proxy=payload.api_proxy,
         )
 
+    def _wheel_index(self) -> WheelIndex | None:
+        """Return the first index of kind pypi that the policy names."""
+        for index in self._parts.policy.indexes.values():
+            if index.kind == "pypi" and self._parts.downloader is not None:
+                return WheelIndex(self._parts.downloader, index.url)
+        return None
+
     def _make_preparer(self, scratch: Scratch) -> Preparer:
         parts = self._parts
         signatures = Signatures(parts.policy, parts.downloader, parts.sandbox, scratch)
@@ -201,7 +209,9 @@ class RunBody:
         return Preparer(
             queue=parts.queue,
             store=parts.store,
-            wheels=Wheels(parts.store, parts.wheelhouse, parts.sandbox, parts.interpreters, scratch),
+            wheels=Wheels(
+                parts.store, parts.wheelhouse, parts.sandbox, parts.interpreters, scratch, self._wheel_index()
+            ),
             sandbox=parts.sandbox,
             scratch=scratch,
             credentials=self._credentials,

@@ -8,12 +8,14 @@ import msgspec
 
 from liftlock.domain.inputs.manifest import Measured
 from liftlock.domain.inputs.requirements import Requirement, parse_lock
-from liftlock.domain.inputs.wheels import choose
+from liftlock.domain.inputs.wheels import Interpreter, choose
 from liftlock.errors import NotFoundError
 from liftlock.ports.input_store import Blob, InputRejectedError, InputStore, Wheelhouse
 from liftlock.ports.sandbox import Sandbox, Scratch, UnpackRequest
 from liftlock.values.json import digest
+from liftlock.worker.fetching import repeated
 from liftlock.worker.interpreter import Interpreters
+from liftlock.worker.wheel_index import WheelIndex
 
 MAX_WHEEL_BYTES = 2 << 30
 TREE_RECIPE = 1
@@ -38,7 +40,9 @@ class Wheels:
         sandbox: Sandbox,
         interpreters: Interpreters,
         scratch: Scratch,
+        index: WheelIndex | None = None,
     ) -> None:
+        self._index = index
         self._store = store
         self._wheelhouse = wheelhouse
         self._sandbox = sandbox
@@ -56,12 +60,14 @@ class Wheels:
             InputRejectedError: a wheel changed between measuring and copying.
         """
         requirements = parse_lock(lock, what=what)
-        if self._wheelhouse is None:
-            raise NotFoundError("this worker has no wheelhouse: its settings name no directory of wheels")
+        if self._wheelhouse is None and self._index is None:
+            raise NotFoundError(
+                "this worker has no wheelhouse: its settings name no directory of wheels, its policy no index"
+            )
         files: list[Measured] = []
         archives: list[str] = []
         for requirement in requirements:
-            file, blob = await self._wheel(requirement, self._wheelhouse)
+            file, blob = await self._wheel(requirement)
             files.append(Measured(file, blob.sha256, blob.size, requirement.sha256))
             archives.append(blob.path)
         made = digest({"recipe": TREE_RECIPE, "files": [[file.name, file.sha256] for file in files]})
@@ -78,11 +84,17 @@ class Wheels:
             raise InputRejectedError(f"the wheels can't be unpacked: {done.problem}")
         return self._store.commit_tree(name, found.digest), False
 
-    async def _wheel(self, requirement: Requirement, wheelhouse: Wheelhouse) -> tuple[str, Blob]:
+    async def _wheel(self, requirement: Requirement) -> tuple[str, Blob]:
+        """Return the wheel of the wheelhouse, or else of the index."""
         interpreter = await self._interpreters.of(self._sandbox, self._scratch, self.root)
+        wheelhouse = self._wheelhouse
+        if wheelhouse is None:
+            return await self._of_index(requirement, interpreter)
         there = await asyncio.to_thread(wheelhouse.candidates, requirement.name)
         chosen = choose(requirement, there, interpreter)
         if isinstance(chosen, str):
+            if self._index is not None:
+                return await self._of_index(requirement, interpreter)
             raise NotFoundError(chosen)
         sha256, file = chosen
         blob = await self._store.verified(sha256)
@@ -91,3 +103,22 @@ class Wheels:
                 wheelhouse.read(file), what=file, max_bytes=MAX_WHEEL_BYTES, sha256=sha256
             )
         return file, blob
+
+    async def _of_index(self, requirement: Requirement, interpreter: Interpreter) -> tuple[str, Blob]:
+        if self._index is None:
+            raise AssertionError("find asks for one of both")
+        there = await self._index.candidates(requirement.name)
+        chosen = choose(requirement, {sha256: file.filename for sha256, file in there.items()}, interpreter)
+        if isinstance(chosen, str):
+            raise NotFoundError(f"{self._index.url}: {chosen}")
+        sha256, name = chosen
+        blob = await self._store.verified(sha256)
+        if blob is not None:
+            return name, blob
+        index = self._index
+
+        async def attempt() -> Blob:
+            async with index.open(there[sha256], MAX_WHEEL_BYTES) as chunks:
+                return await self._store.add(chunks, what=name, max_bytes=MAX_WHEEL_BYTES, sha256=sha256)
+
+        return name, await repeated(attempt)
