@@ -13,6 +13,7 @@ from escalation_world import SECRET, EscalationWorld
 from liftlock.adapters.sql.engine import Engine
 from liftlock.domain.scopes.escalation import PushRight
 from liftlock.errors import NotFoundError
+from liftlock.services import escalation_paths
 from liftlock.services.escalation_paths import HOOKS_KNOWN_FOR, PathAnswer, Start
 
 ROBIN = Start(client_id="people/robin")
@@ -177,3 +178,24 @@ async def test_searches_at_once_do_not_disturb_one_another(there: EscalationWorl
 async def test_a_client_that_does_not_exist_is_told(there: EscalationWorld) -> None:
     with pytest.raises(NotFoundError, match="client people/nobody does not exist"):
         await there.paths.path(await there.world.caller(), Start(client_id="people/nobody"), SECRET, (), NOW)
+
+
+async def test_answers_are_bounded_and_say_so(
+    there: EscalationWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = await there.world.caller()
+    for limit, value, places, clients in (
+        ("MAX_FOUND", 2, 2, 2),
+        ("MAX_FOUND", 1, 1, 1),
+        ("MAX_STEPS_SHOWN", 3, 3, 2),
+        ("MAX_STEPS_SHOWN", 1, 2, 1),
+        ("MAX_SCOPES_SHOWN", 3, 4, 2),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(escalation_paths, limit, value)
+            reach = await there.paths.reach(root, ROBIN, (), NOW)
+            who = await there.paths.who(root, SECRET, (), NOW)
+        assert (len(reach.places), len(who.clients)) == (places, clients)
+        assert len(reach.scopes) <= 7
+        assert reach.truncated
+        assert who.truncated == (len(who.clients) + len(who.roles) < 4)

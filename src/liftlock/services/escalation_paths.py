@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate, takewhile
 from typing import Final
 
 from liftlock.domain.scopes.escalation import EscalationGraph, Hunt, PushRight, Reached, given_of
@@ -24,6 +25,8 @@ SEE_ALL: Final = ("auth:expand-scopes", "auth:list-clients", "auth:list-roles", 
 MAX_FOUND: Final = 1000
 """Places, or starts of each kind, in one answer."""
 MAX_SCOPES_SHOWN: Final = 5000
+MAX_STEPS_SHOWN: Final = 20_000
+"""Of all paths in one answer together, for each kind of start."""
 HOOKS_KNOWN_FOR: Final = timedelta(seconds=2)
 _PLACES_A_TURN: Final = 64
 
@@ -90,8 +93,8 @@ class PathAnswer:
 class ReachAnswer:
     """The places, the nearest first, the start among them; `scopes` of those whose scopes the caller may see, together.
 
-    `hidden`: places whose scopes are left out. `truncated`: there are more than `MAX_FOUND` places, or more than
-    `MAX_SCOPES_SHOWN` scopes.
+    `hidden`: places whose scopes are left out. `truncated`: there are more than `MAX_FOUND` places, more than
+    `MAX_STEPS_SHOWN` steps to them, or more than `MAX_SCOPES_SHOWN` scopes.
     """
 
     start: Start
@@ -104,7 +107,10 @@ class ReachAnswer:
 
 @dataclass(frozen=True, slots=True)
 class WhoAnswer:
-    """Paths by client and by role, the shortest first, at most `MAX_FOUND` each (`truncated`: there are more)."""
+    """Paths by client and by role, the shortest first.
+
+    `truncated`: there are more than `MAX_FOUND` of a kind, or their paths have more than `MAX_STEPS_SHOWN` steps.
+    """
 
     clients: tuple[tuple[str, Path], ...]
     roles: tuple[tuple[str, Path], ...]
@@ -146,10 +152,11 @@ class EscalationPaths:
         scopes, name = _scopes_of(snapshot, caller, start)
         places: list[Reached] = []
         shown: set[str] = set()
-        hidden = 0
+        hidden = steps = 0
         truncated = False
         async for reached in _in_turns(graph.reach(scopes, name=name)):
-            if len(places) == MAX_FOUND:
+            steps += len(reached.steps)
+            if len(places) == MAX_FOUND or steps > MAX_STEPS_SHOWN:
                 truncated = True
                 break
             places.append(reached)
@@ -180,8 +187,8 @@ class EscalationPaths:
             if found is not None:
                 roles.append((role_id, found))
             await asyncio.sleep(0)
-        truncated = max(len(clients), len(roles)) > MAX_FOUND
-        return WhoAnswer(_nearest(clients), _nearest(roles), truncated)
+        shown = _nearest(clients), _nearest(roles)
+        return WhoAnswer(*shown, truncated=sum(map(len, shown)) < len(clients) + len(roles))
 
     async def _graph_of(
         self, snapshot: Snapshot, pushes: tuple[PushRight, ...], now: datetime
@@ -246,4 +253,6 @@ async def _in_turns(places: Iterator[Reached]) -> AsyncIterator[Reached]:
 
 def _nearest(found: list[tuple[str, Path]]) -> tuple[tuple[str, Path], ...]:
     found.sort(key=lambda one: (len(one[1].reached.steps), one[0]))
-    return tuple(found[:MAX_FOUND])
+    sums = accumulate(len(path.reached.steps) for _, path in found)
+    fitting = sum(1 for _ in takewhile(lambda steps: steps <= MAX_STEPS_SHOWN, sums))
+    return tuple(found[: min(fitting, MAX_FOUND)])
