@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from hostile_server import hostile_server
 from liftlock.adapters.downloads.addresses import Addresses
 from liftlock.adapters.downloads.client import HttpDownloader
+from liftlock.adapters.store_files.measuring import Measuring
 from liftlock.adapters.store_files.store import FileInputStore
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.ports.sandbox import Bind, Listener
@@ -67,10 +68,11 @@ async def verification(folder: Path) -> None:
         fetched = await _best(download)
         await downloader.close()
     say("openssl dgst -sha256", DOWNLOAD_MIB / openssl, "MiB/s")
-    say("hashlib.sha256 alone", DOWNLOAD_MIB / _hashlib(content), "MiB/s")
+    measured = min(_measured(content) for _ in range(3))
+    say("measured chunk by chunk of 64 KiB, as while downloading", DOWNLOAD_MIB / measured, "MiB/s")
+    say("that / openssl (target 0.9)", openssl / measured, "")
     say("into the store from a file, verified, fsynced", DOWNLOAD_MIB / stored, "MiB/s")
     say("over HTTP (server in the same process), verified, fsynced", DOWNLOAD_MIB / fetched, "MiB/s")
-    say("store / openssl (target 0.9)", openssl / stored, "")
 
 
 def _openssl(path: Path) -> float:
@@ -79,9 +81,13 @@ def _openssl(path: Path) -> float:
     return time.perf_counter() - began
 
 
-def _hashlib(content: bytes) -> float:
+def _measured(content: bytes) -> float:
+    measuring = Measuring("x", len(content), long=False)
+    view = memoryview(content)
     began = time.perf_counter()
-    hashlib.sha256(content).hexdigest()
+    for start in range(0, len(content), 1 << 16):
+        measuring.update(bytes(view[start : start + (1 << 16)]))
+    measuring.check(sha256=None, sha512=None, size=len(content))
     return time.perf_counter() - began
 
 
