@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import taskcluster
 
 from control_plane_server import ROOT, Served
 from hook_builders import hook_body
+from liftlock import web
 from liftlock.cli import main
 from liftlock.cli.client import Api
 from liftlock.cli.exit_codes import Exit
@@ -20,6 +22,7 @@ from liftlock.cli.profiles import Profile
 
 pytestmark = pytest.mark.process
 SECRET = "secrets:get:release/key"
+SCHEMAS = Path(web.__file__).parent / "schemas" / "auth"
 
 
 @pytest.fixture
@@ -198,3 +201,20 @@ def test_requests_are_bounded(acting_as: Callable[[str], Api], payload: dict[str
     with pytest.raises(AnsweredError) as refused:
         api.post("auth", "escalation", "paths", payload=payload)
     assert (refused.value.status, refused.value.answered_code) == (400, "InputValidationError")
+
+
+def test_answers_fit_the_schemas_that_are_published_for_them(acting_as: Callable[[str], Api]) -> None:
+    robin, root = acting_as("people/robin"), acting_as(ROOT.client_id)
+    asked = [
+        (root, "paths", {"to": SECRET, "from": {"clientId": "people/robin"}}, True),
+        (root, "paths", {"to": SECRET, "from": {"scopes": ["x"]}}, False),
+        (robin, "paths", {"to": SECRET}, True),
+        (robin, "reach", {}, True),
+        (root, "reach", {"from": {"roleId": "hook-id:generic/bridge"}}, True),
+        (root, "who", {"to": SECRET}, True),
+    ]
+    for api, name, payload, found in asked:
+        answer = api.post("auth", "escalation", name, payload=payload)
+        schema = json.loads((SCHEMAS / f"escalation-{name}-response.json").read_text())
+        jsonschema_rs.Draft7Validator(schema).validate(answer)
+        assert bool(answer.get("path") or answer.get("places") or answer.get("clients")) == found
