@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -80,12 +81,32 @@ async def test_attack_process_one_shows_nothing_of_the_host(here: Machine) -> No
     )
     os.environ["LIFTLOCK_TEST_SECRET"] = "leak"
     lines = (await here.python(code, env={"ONLY": "this"})).splitlines()
-    assert lines[0] == str(["HOME=/build", "LANG=C.UTF-8", "ONLY=this", "PATH=/usr/local/bin:/usr/bin:/bin"])
+    assert lines[0] == "[]", "PID 1 is bubblewrap's own, and has no environment"
     assert eval(lines[1])[0] == "/usr/bin/bwrap"
     assert eval(lines[1])[1] == "--args", "mounts and paths are not on the command line"
     assert lines[2] == "True"
     assert lines[3] == str(["/dev/null", "anon_inode", "pipe", "pipe"])
     assert lines[4] == "False False"
+
+
+async def test_attack_a_tasks_environment_does_not_reach_the_loader_of_a_program_outside(
+    here: Machine,
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        env = {
+            "LD_PRELOAD": "/nonexistent-preload.so",
+            "LD_AUDIT": "/nonexistent-audit.so",
+            "LD_DEBUG": "files",
+            "LD_DEBUG_OUTPUT": f"{folder}/loader",
+            "LD_LIBRARY_PATH": f"{folder}/lib",
+            "GCONV_PATH": folder,
+        }
+        output, status = await here.run("/bin/true", env=env)
+        assert status.ok, f"{status}: {output}"
+        assert os.listdir(folder) == [], "a program outside wrote what the task's environment asked for"
+    for complaint in ("cannot be preloaded", "cannot be loaded as audit interface"):
+        assert output.count(complaint) == 1, "the command's loader says it once; a second one was outside"
 
 
 async def test_attack_processes_of_the_host_can_not_be_seen_or_signalled(here: Machine) -> None:

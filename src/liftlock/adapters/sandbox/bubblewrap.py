@@ -74,6 +74,15 @@ def arguments(plan: Plan, data: Data, *, seccomp: int, status: int, block: int) 
     return [*options, "--seccomp", str(seccomp), "--json-status-fd", str(status), "--block-fd", str(block)]
 
 
+def environment(env: dict[str, str]) -> list[str]:
+    """Return the options that give the command its environment.
+
+    Bubblewrap itself is started with none: on the host's side the task's variables would reach the dynamic loader
+    (`LD_PRELOAD` and its like), and inside they would stand in `/proc/1/environ`.
+    """
+    return [option for name, value in env.items() for option in ("--setenv", name, value)]
+
+
 def _in_usr(path: str) -> bool:
     """Tell whether `path` is in the host's `/usr`, which is there anyway."""
     return path == "/usr" or path.startswith("/usr/")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from liftlock.adapters.sandbox.bubblewrap import Plan, arguments
+from liftlock.adapters.sandbox.bubblewrap import Plan, arguments, environment
 from liftlock.adapters.sandbox.cgroups import Cgroup
 from liftlock.adapters.sandbox.netns import settle
 from liftlock.adapters.sandbox.seccomp import filter_program
@@ -112,6 +112,7 @@ def launch(what: Launch) -> Launched:
         seccomp = inherited.data(filter_program())
         status, block = inherited.add(status_write), inherited.add(block_read)
         options = arguments(what.plan, inherited.data, seccomp=seccomp, status=status, block=block)
+        options += environment(what.env)
         args = inherited.data(b"".join(os.fsencode(option) + b"\0" for option in options))
         command = [what.program, "--args", str(args), "--", *what.plan.argv]
         parent = os.getpid()
@@ -206,7 +207,7 @@ def _child(what: Launch, command: list[str], inherited: _Inherited, parent: int)
         os.umask(0o022)
         os.chdir("/")
         _reset_signals()
-        os.execve(command[0], command, what.env)  # noqa: S606 - the point: no shell
+        os.execve(command[0], command, {})  # noqa: S606 - the point: no shell
     except BaseException as error:  # noqa: BLE001 - a forked child must not unwind into its parent's code
         os.write(2, f"liftlock: the sandbox was not started: {error}\n".encode(errors="replace"))
     finally:
@@ -261,8 +262,8 @@ def _limit(limits: Limits, *, bounded: bool) -> None:
 
 def _field(line: bytes, name: str) -> int | None:
     try:
-        found = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+        found = decode(line, what="status")
+    except MalformedPayloadError:
         return None
     value = found.get(name) if isinstance(found, dict) else None
     return value if isinstance(value, int) else None
