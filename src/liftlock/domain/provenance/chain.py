@@ -90,6 +90,7 @@ def chain_document(record: RunRecord) -> dict[str, Any]:
             "certificate": record.certificate,
         },
         "inputs": record.manifest.get("inputs", []),
+        **({"image": record.manifest["image"]} if "image" in record.manifest else {}),
     }
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from liftlock.domain.provenance.keys import UntrustedError
+from liftlock.errors import MalformedPayloadError
+from liftlock.values.json import decode_as
 
 FORMAT: Final = "liftlock-bundle-1"
 MAX_BUNDLE_BYTES: Final = 512 << 20
@@ -70,9 +72,9 @@ def read_bundle(content: bytes) -> Evidence:
     if len(content) > MAX_BUNDLE_BYTES:
         raise UntrustedError(f"bundle: more than {MAX_BUNDLE_BYTES} bytes")
     try:
-        found = msgspec.json.decode(content, type=Evidence)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise UntrustedError(f"bundle: {error}") from error
+        found = decode_as(content, Evidence, what="bundle")
+    except MalformedPayloadError as error:
+        raise UntrustedError(error.message) from error
     if found.format != FORMAT:
         raise UntrustedError(f"bundle: expected format {FORMAT}")
     if len(found.runs) > MAX_RUNS:

@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
+from liftlock.domain.inputs.translation import native
 from liftlock.domain.provenance.chain import SignedChain
+from liftlock.errors import InputValidationError
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -41,7 +43,11 @@ def check_inputs(chain: SignedChain) -> tuple[list[str], list[Read]]:
 
 
 def _declared(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    payload = task.get("payload")
+    """Return the declared inputs by name; those of other workers' payloads as this worker reads them."""
+    try:
+        payload = native(task.get("payload"))
+    except InputValidationError:
+        return {}
     found = payload.get("inputs", []) if isinstance(payload, dict) else []
     items = found if isinstance(found, list) else []
     return {str(one.get("name")): one for one in items if isinstance(one, dict)}

@@ -12,6 +12,8 @@ import msgspec
 from liftlock.domain.provenance.certificates import PoolKey
 from liftlock.domain.provenance.keys import KEY_BYTES, UntrustedError, from_text
 from liftlock.domain.provenance.producers import Trust
+from liftlock.errors import MalformedPayloadError
+from liftlock.values.json import decode_as
 
 PUBLISHED_FORMAT: Final = "liftlock-published-keys-1"
 
@@ -47,9 +49,9 @@ class Published(msgspec.Struct, frozen=True, rename="camel"):
 def parse_published(content: bytes) -> Published:
     """Return what published keys say; UntrustedError if they are malformed."""
     try:
-        found = msgspec.json.decode(content, type=Published)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise UntrustedError(f"published keys: {error}") from error
+        found = decode_as(content, Published, what="published keys")
+    except MalformedPayloadError as error:
+        raise UntrustedError(error.message) from error
     if found.format != PUBLISHED_FORMAT:
         raise UntrustedError(f"published keys: expected format {PUBLISHED_FORMAT}")
     return found
