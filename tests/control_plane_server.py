@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from liftlock.adapters.sql.migrate import migrate_sqlite
+from liftlock.adapters.sql.engine import Engine
+from liftlock.adapters.sql.migrate import migrate_postgresql, migrate_sqlite
+from liftlock.adapters.sql.postgres_engine import PostgresEngine
 from liftlock.adapters.sql.sqlite_engine import SqliteEngine
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
@@ -47,8 +49,11 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(tmp_path: Path, **changes: Any) -> Iterator[Served]:
-    """Yield a control plane on SQLite, served on a free port from a thread of its own; `changes` are to its settings."""
+def serve(tmp_path: Path, dsn: str | None = None, **changes: Any) -> Iterator[Served]:
+    """Yield a control plane, served on a free port from a thread of its own; `changes` are to its settings.
+
+    It is on SQLite, or on the empty PostgreSQL database that `dsn` names.
+    """
     listening = socket.create_server(("127.0.0.1", 0))
     root_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     given: dict[str, Any] = {
@@ -67,8 +72,7 @@ def serve(tmp_path: Path, **changes: Any) -> Iterator[Served]:
 
     async def run() -> None:
         wakeups = InProcessWakeups()
-        await migrate_sqlite(tmp_path / "liftlock.db")
-        engine = SqliteEngine(tmp_path / "liftlock.db", wakeups)
+        engine = await _engine(tmp_path, dsn, wakeups)
         plane = wiring.build(told, engine, wakeups, SystemClock(), SystemEntropy())
         stop = asyncio.Event()
         ends.append((asyncio.get_running_loop(), stop))
@@ -90,3 +94,11 @@ def serve(tmp_path: Path, **changes: Any) -> Iterator[Served]:
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)
         assert not thread.is_alive()
+
+
+async def _engine(tmp_path: Path, dsn: str | None, wakeups: InProcessWakeups) -> Engine:
+    if dsn is None:
+        await migrate_sqlite(tmp_path / "liftlock.db")
+        return SqliteEngine(tmp_path / "liftlock.db", wakeups)
+    await migrate_postgresql(dsn)
+    return await PostgresEngine.open(dsn, wakeups, connections=4)

@@ -16,6 +16,7 @@ import structlog
 from liftlock.errors import (
     InputInvalidError,
     LiftlockError,
+    MalformedPayloadError,
     NotFoundError,
     RequestArgumentsError,
     StaleSnapshotError,
@@ -106,6 +107,8 @@ class Api:
             raise NotFoundError(f"{exchange.method} {exchange.path[:256]}: {hint}")
         route, exchange.params = found
         exchange.name = route.name
+        for name, value in exchange.params.items():
+            _refuse_nul(value, f"path argument {name}")
         return route
 
     async def _handle(self, exchange: _Exchange, route: Route, query: dict[str, str], body: bytes) -> Reply:
@@ -127,11 +130,10 @@ class Api:
         else:
             caller = await self._authorizer.anonymous(now)
         payload = None
+        if route.input is not None or (body and route.public_body == "json"):
+            payload = exchange.payload = _decoded(body)
         if route.input is not None:
-            payload = exchange.payload = decode(body)
             validate(route.input, payload)
-        elif body and route.public_body == "json":
-            payload = exchange.payload = decode(body)
         value = await route.handler(
             ApiRequest(
                 params=exchange.params,
@@ -251,6 +253,34 @@ def _header_value(value: str) -> bytes:
     return value.encode("latin-1", "replace")
 
 
+def _refuse_nul(text: str, what: str) -> None:
+    if "\x00" in text:
+        raise RequestArgumentsError(f"{what}: holds the character NUL, which no stored text may")
+
+
+def _decoded(body: bytes) -> Any:
+    """Return the body's JSON; raises MalformedPayloadError, also for the character NUL, which PostgreSQL does not store."""
+    payload = decode(body)
+    if b"\\u0000" in body and _holds_nul(payload):
+        raise MalformedPayloadError("body: holds the character NUL, which no stored text may")
+    return payload
+
+
+def _holds_nul(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as text:
+                if "\x00" in text:
+                    return True
+            case list() as items:
+                waiting += items
+            case dict() as members:
+                waiting += members
+                waiting += members.values()
+    return False
+
+
 def _query(exchange: _Exchange, route: Route) -> dict[str, str]:
     """Return the known query options; `bewit` is the authenticator's.
 
@@ -266,5 +296,6 @@ def _query(exchange: _Exchange, route: Route) -> dict[str, str]:
             raise RequestArgumentsError(f"query option {name[:64]!r} is unknown here; known: {known}")
         if name in found:
             raise RequestArgumentsError(f"query option {name!r} stands more than once")
+        _refuse_nul(value, f"query option {name}")
         found[name] = value
     return found
