@@ -16,7 +16,7 @@ from liftlock.domain.pushes.push import Claim
 from liftlock.errors import InputValidationError, NotFoundError, RefusedError, RequestArgumentsError
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.push_store import Content
-from push_world import CONFIG, CREATE, PROMOTION, PushWorld, digest_of, hook_of, payload_of
+from push_world import CONFIG, CREATE, POLICY, PROMOTION, PushWorld, digest_of, hook_of, payload_of
 
 DIGEST = digest_of(CONFIG)
 MAY_ADMIT = f"pushes:admit-hooks:3:{PROMOTION}"
@@ -193,3 +193,25 @@ async def test_configuration_limits_the_input_on_the_server_too(engine: Engine, 
         await world.trigger(sam, payload_of(push), hook_of(push))
     good = payload_of(push, user__input={"version": "1"})
     assert (await world.trigger(sam, good, hook_of(push))).status is not None
+
+
+async def test_a_forged_author_and_pusher_do_not_admit_where_policy_wants_proof(
+    engine: Engine, tmp_path: Path
+) -> None:
+    world = await PushWorld.make(engine, tmp_path, policy=POLICY | {"proven-pushers-only": True})
+    forged = world.repository.commit_to("main", CONFIG, author=("Alice", "alice@example.org"))
+    await world.observe(Claim(branch="main", revision=forged, pusher="alice"))
+    mallory = await world.user("people/mallory", MAY_ADMIT)
+    with pytest.raises(RefusedError, match=r"is only claimed \(alice\).*proven-pushers-only"):
+        await world.admit(mallory, DIGEST)
+    assert await _audit(world.engine, "pushes.admitHooks") == [("people/mallory", "refused")]
+
+
+async def test_where_the_host_vouches_for_the_pusher_somebody_else_admits(
+    engine: Engine, tmp_path: Path
+) -> None:
+    world = await PushWorld.make(engine, tmp_path, policy=POLICY | {"proven-pushers-only": True})
+    revision = world.repository.commit_to("main", CONFIG)
+    await world.observe(Claim(branch="main", revision=revision, pusher="robin", authenticated=True))
+    admission = await world.admit(await world.user("people/morgan", MAY_ADMIT), DIGEST)
+    assert admission.state == "admitted"

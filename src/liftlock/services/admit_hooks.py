@@ -181,12 +181,29 @@ class AdmitHooks:
         pushes = await self._store.bringers(admission.trust_domain, admission.level, admission.digest)
         own = [push for push in pushes if mine & _names(push)]
         if not own:
-            return
+            return await self._expect_proof(caller, admission, pushes, now)
         where = f"push {own[0].id} of {own[0].project}"
         audit = caller.record("pushes.admitHooks", f"content/{admission.digest}", "refused", ownPush=where)
         await self._store.put_admission(admission, caller.envelope(now, audit))
         raise RefusedError(
             f"Client {caller.client_id} pushed this content ({where}, by {own[0].owner}): somebody else has to admit it"
+        )
+
+    async def _expect_proof(
+        self, caller: Caller, admission: Admission, pushes: list[Push], now: datetime
+    ) -> None:
+        """Raise if policy wants to know who pushed, and it is only claimed: the caller may be that person."""
+        unproven = [push for push in pushes if push.owner_standing != "authenticated"]
+        if not self._policy.proven_pushers_only or not unproven:
+            return
+        where = f"push {unproven[0].id} of {unproven[0].project}"
+        audit = caller.record(
+            "pushes.admitHooks", f"content/{admission.digest}", "refused", unprovenPush=where
+        )
+        await self._store.put_admission(admission, caller.envelope(now, audit))
+        raise RefusedError(
+            f"who pushed this content ({where}) is only claimed ({unproven[0].owner}), and the policy says"
+            " proven-pushers-only: push it through a host that authenticates pushers and vouches for them"
         )
 
 

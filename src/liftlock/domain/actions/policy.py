@@ -35,10 +35,15 @@ class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """The whole policy file; trust domains that it does not name get the defaults."""
+    """The whole policy file; trust domains that it does not name get the defaults.
+
+    `proven_pushers_only`: nobody's consent counts for content whose pusher no host has authenticated. Without it "not
+    the pusher" is decided on names that the pusher's own machine gave.
+    """
 
     trust_domain: dict[str, DomainPolicy] = {}
     person: tuple[Person, ...] = ()
+    proven_pushers_only: bool = False
 
     def permissions(self, trust_domain: str, level: int) -> tuple[str, ...]:
         """Return the permissions for which a landed push brings hooks."""
