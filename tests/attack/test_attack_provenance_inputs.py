@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fakes.certified_signer import CertifiedSigner, KnownPools, Pool, produced
+from liftlock.domain.inputs.policy import parse_policy
 from liftlock.domain.provenance.chain import CHAIN_NAME, SIGNATURE_NAME, read_chain
 from liftlock.domain.provenance.statement import STATEMENT_NAME
 from worker_world import world
@@ -93,6 +94,16 @@ async def test_a_finished_run_is_signed_with_what_it_read(tmp_path: Path) -> Non
         assert (chain.outcome, chain.level, chain.task_id) == ("completed", 3, run.task_id)
         [read] = chain.inputs
         assert (read["producer"]["taskId"], read["producer"]["level"]) == (MAKER, 3)
+
+
+async def test_an_input_of_a_pool_that_the_policy_does_not_name_ends_the_task(tmp_path: Path) -> None:
+    one = {"name": "x", "task": {"id": MAKER, "artifact": MADE}, "mount": "/inputs/x"}
+    async with world(tmp_path, policy=parse_policy('[producers]\n3 = ["release/build"]')) as worker:
+        worker.queue.others = left()
+        payload = {"command": ["sh", "-ec", "echo ran"], "inputs": [one]}
+        run, outcome = await worker.run(payload, schedulerId="demo-level-3")
+        assert outcome == "malformed-payload"
+        assert "for level 3 only release/build may produce inputs" in worker.queue.log_of(run)
 
 
 async def test_a_run_that_is_handed_back_has_no_chain(tmp_path: Path) -> None:

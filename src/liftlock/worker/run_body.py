@@ -223,12 +223,14 @@ class RunBody:
         )
 
     def _make_upstream(self) -> Upstream:
+        level = level_of(self._claim.task)
         return Upstream(
             queue=self._parts.queue,
             trusted=self._parts.trusted,
             credentials=self._credentials,
             scopes=self._scopes,
-            level=level_of(self._claim.task),
+            level=level,
+            pools=self._parts.policy.producers.get(str(level)),
         )
 
     async def _execute(self, payload: Payload, scratch: Scratch, placed: Placed) -> Outcome:

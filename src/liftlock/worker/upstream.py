@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+import msgspec
+
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.provenance.chain import (
     CHAIN_NAME,
@@ -31,7 +33,10 @@ from liftlock.ports.trusted_keys import TrustedKeys
 
 
 class Upstream:
-    """Implements `worker.fetching.Producers`: verifies producers for one run of level `level`; every request is limited to `scopes`."""
+    """Implements `worker.fetching.Producers`: verifies producers for one run of level `level`; every request is limited to `scopes`.
+
+    `pools`: the only ones whose tasks may make what this run reads; None: every pool that vouches for its level.
+    """
 
     def __init__(
         self,
@@ -41,12 +46,14 @@ class Upstream:
         credentials: Callable[[], Credentials],
         scopes: tuple[str, ...],
         level: int,
+        pools: tuple[str, ...] | None = None,
     ) -> None:
         self._queue = queue
         self._trusted = trusted
         self._credentials = credentials
         self._scopes = scopes
         self._level = level
+        self._producers = {} if pools is None else {level: pools}
         self._chains: dict[str, tuple[SignedChain, str]] = {}
 
     async def producer(self, task_id: str, artifact: str) -> Producer:
@@ -58,7 +65,8 @@ class Upstream:
         """
         try:
             chain, chain_sha256 = await self._chain(task_id)
-            check_producer(chain, self._level, self._trusted.current())
+            trust = msgspec.structs.replace(self._trusted.current(), producers=self._producers)
+            check_producer(chain, self._level, trust)
             return Producer(
                 chain.task_id,
                 chain.run_id,

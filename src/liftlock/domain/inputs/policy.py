@@ -61,6 +61,8 @@ class PoolPolicy(_Table, frozen=True):
     """`private_addresses`: `address:port` of loopback, link-local or private addresses that may be connected to.
 
     `registries`: name → base address of OCI registries. `layouts`: name → directory of an OCI layout.
+    `producers`: level ("1" to "3") → pools that may make what tasks of that level read; a level that is not named:
+    every pool whose key vouches for it.
     """
 
     level: int = 1
@@ -71,6 +73,7 @@ class PoolPolicy(_Table, frozen=True):
     indexes: dict[str, Index] = {}
     registries: dict[str, str] = {}
     layouts: dict[str, str] = {}
+    producers: dict[str, tuple[str, ...]] = {}
     tooltool: str | None = None
     network: NetworkRule = NetworkRule()
     max_download_bytes: int = 16 << 30
@@ -108,6 +111,11 @@ def parse_policy(text: str) -> PoolPolicy:
         if rule.key not in policy.keys:
             raise InputInvalidError(
                 f"the pool's policy: signatures names the key {rule.key!r}, which keys lacks"
+            )
+    for level in policy.producers:
+        if level not in ("1", "2", "3"):
+            raise InputInvalidError(
+                f"the pool's policy: producers: expected 1, 2 or 3, found {level[:100]!r}"
             )
     if not 1 <= policy.level <= 3:
         raise InputInvalidError(f"the pool's policy: level: expected 1, 2 or 3, found {policy.level}")

@@ -44,7 +44,9 @@ def statement(record: RunRecord, *, root_url: str, chain_sha256: str) -> dict[st
                     "limits": record.limits,
                 },
                 "resolvedDependencies": [
-                    found for one in manifest.get("inputs", []) for found in _dependencies(one)
+                    found
+                    for one in [*manifest.get("inputs", []), *_image(manifest)]
+                    for found in _dependencies(one)
                 ],
             },
             "runDetails": {
@@ -61,6 +63,12 @@ def statement(record: RunRecord, *, root_url: str, chain_sha256: str) -> dict[st
             },
         },
     }
+
+
+def _image(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the image in the form of an input, if there is one."""
+    image = manifest.get("image")
+    return [] if image is None else [{"name": "image", "kind": "image", "files": image.get("files", [])}]
 
 
 def _dependencies(one: dict[str, Any]) -> list[dict[str, Any]]:
