@@ -24,7 +24,7 @@ QUERY = ("continuationToken", "limit")
 def limit_of(query: Mapping[str, str]) -> int:
     """Return how many entries are wanted: 1 to `MAX_LIMIT`, `MAX_LIMIT` by default."""
     text = query.get("limit", str(MAX_LIMIT))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_LIMIT:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= MAX_LIMIT:
         raise RequestArgumentsError(f"limit: expected 1 to {MAX_LIMIT}, got {text[:32]!r}")
     return int(text)
 
@@ -58,4 +58,11 @@ def _parts(query: Mapping[str, str], default: list[T], kind: type[T]) -> list[T]
         ) from error
     if len(parts) != len(default):
         raise RequestArgumentsError("continuationToken: it is from another list")
+    if not all(_is_stored(part) for part in parts):
+        raise RequestArgumentsError("continuationToken: expected one from an earlier page of this list")
     return parts
+
+
+def _is_stored(part: int | str) -> bool:
+    """Tell whether a database could hold `part`: it is compared with what does."""
+    return "\x00" not in part if isinstance(part, str) else abs(part) < 2**63
