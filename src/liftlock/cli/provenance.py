@@ -21,6 +21,7 @@ from liftlock.domain.provenance.evidence import Evidence, read_bundle, write_bun
 from liftlock.domain.provenance.producers import Trust
 from liftlock.domain.provenance.published import parse_published, trust_in
 from liftlock.domain.provenance.walk import Check, Walk, checks_wire
+from liftlock.values.json import decode_as
 
 MANIFEST: Final = "public/inputs.json"
 _MARK: Final = {"green": ("ok  ", "green"), "red": ("RED ", "red"), "unseen": ("-   ", "yellow")}
@@ -145,7 +146,7 @@ def bundle(api: Api, out: Output, task_id: str, output: Path | None) -> None:
 @api_command
 def inputs(api: Api, out: Output, task_id: str) -> None:
     """Show what a task's latest run was given, as its worker measured it."""
-    found = msgspec.json.decode(api.artifact(task_id, MANIFEST), type=dict[str, Any])
+    found = decode_as(api.artifact(task_id, MANIFEST), dict[str, Any], what=MANIFEST)
     rows = [
         [
             one["name"],

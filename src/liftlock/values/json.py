@@ -1,31 +1,65 @@
-"""JSON in and out: decoding that bounds depth, and the canonical form that digests are taken of."""
+"""JSON in and out: decoding that fails in one way only, and the canonical form that digests are taken of.
+
+Whatever may come from outside is decoded here: of a decoder's own errors one is always forgotten. Text that is no
+UTF-8 is a UnicodeDecodeError, deep nesting a RecursionError, and neither is one of the decoder's.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final, TypeVar, overload
 
 import msgspec
 
 from liftlock.errors import MalformedPayloadError
 
+T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder().decode
+UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""All that a decoder raises for data that it can't take."""
 
 
-def decode(data: bytes, *, what: str = "body") -> Any:
+def decode(data: bytes | str, *, what: str = "body") -> Any:
     """Return the value that the UTF-8 JSON text `data` holds.
 
     Raises:
-        MalformedPayloadError: `data` is no JSON, or is nested too deeply; the message says where.
+        MalformedPayloadError: `data` is no JSON, no UTF-8, or is nested too deeply; the message says where.
     """
     try:
         return _decode(data)
-    except msgspec.DecodeError as error:
-        raise MalformedPayloadError(f"{what}: expected JSON: {error}") from error
-    except RecursionError as error:
-        raise MalformedPayloadError(f"{what}: JSON is nested too deeply") from error
+    except UNDECODABLE as error:
+        raise malformed(what, "JSON", error) from error
+
+
+@overload
+def decode_as(data: bytes | str, kind: type[T], *, what: str) -> T: ...
+@overload
+def decode_as(data: bytes | str, kind: Any, *, what: str) -> Any: ...
+def decode_as(data: bytes | str, kind: Any, *, what: str) -> Any:
+    """Return the value of the type `kind` (a Struct, a list of such …) that the UTF-8 JSON text `data` holds.
+
+    Raises:
+        MalformedPayloadError: it is no JSON, no UTF-8, nested too deeply, or of another form; the message says where.
+    """
+    try:
+        return _decoder(kind).decode(data)
+    except UNDECODABLE as error:
+        raise malformed(what, "JSON", error) from error
+
+
+@lru_cache(maxsize=256)
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def malformed(what: str, form: str, error: Exception) -> MalformedPayloadError:
+    """Return the error that says that `what` is not of the form (JSON …), and why: `error` of `UNDECODABLE`."""
+    if isinstance(error, RecursionError):
+        return MalformedPayloadError(f"{what}: {form} is nested too deeply")
+    return MalformedPayloadError(f"{what}: expected {form}: {error}")
 
 
 def encode(value: Any) -> bytes:

@@ -35,9 +35,10 @@ from liftlock.domain.provenance.published import (
     Revoked,
     parse_published,
 )
-from liftlock.errors import InputInvalidError, NotFoundError, StorageError
+from liftlock.errors import InputInvalidError, MalformedPayloadError, NotFoundError, StorageError
 from liftlock.ports.entropy import Entropy
 from liftlock.values.instants import format_instant
+from liftlock.values.json import decode_as
 
 PRIVATE_FILE: Final = "pools.json"
 PUBLISHED_FILE: Final = "published.json"
@@ -177,9 +178,9 @@ class PoolKeys:
         if content is None:
             return _PrivateFile(FORMAT, {})
         try:
-            found = msgspec.json.decode(content, type=_PrivateFile)
-        except msgspec.DecodeError as error:
-            raise StorageError(f"key file {path}: {error}") from error
+            found = decode_as(content, _PrivateFile, what=f"key file {path}")
+        except MalformedPayloadError as error:
+            raise StorageError(error.message) from error
         sound = all(
             pool.current in pool.keys and all(len(key.seed) == _SEED_BYTES for key in pool.keys.values())
             for pool in found.pools.values()

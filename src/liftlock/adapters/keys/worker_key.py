@@ -11,16 +11,16 @@ import socket
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from liftlock.adapters.keys.private_files import read_private, replace_file
 from liftlock.domain.provenance.certificates import RENEWED_BEFORE, WorkerCertificate, read_issued
 from liftlock.domain.provenance.keys import UntrustedError, key_id
-from liftlock.errors import StorageError
+from liftlock.errors import MalformedPayloadError, StorageError
 from liftlock.ports.clock import Clock
 from liftlock.ports.entropy import Entropy
 from liftlock.ports.signer import UncertifiedError
+from liftlock.values.json import decode_as
 
 KEY_FILE: Final = "signing-key"
 SEED_BYTES: Final = 32
@@ -72,7 +72,7 @@ class WorkerKey:
             if self._held is None or self._held[0].not_after - now < RENEWED_BEFORE:
                 try:
                     self._held = await self._ask()
-                except (OSError, TimeoutError, UntrustedError, msgspec.DecodeError) as error:
+                except (OSError, TimeoutError, UntrustedError, MalformedPayloadError) as error:
                     if self._held is None or not self._held[0].covers(now):
                         raise UncertifiedError(f"the pool's key gave no certificate: {error}") from error
             return self._held
@@ -85,7 +85,7 @@ class WorkerKey:
                 answer = await loop.sock_recv(self._channel, MAX_CERTIFICATE_BYTES)
                 if not answer:
                     raise UntrustedError("who certifies has gone")
-                envelope = msgspec.json.decode(answer, type=dict[str, Any])
+                envelope = decode_as(answer, dict[str, Any], what="certificate")
                 found = read_issued(envelope)
                 # An answer that a predecessor asked for may still lie in the socket: it is for the same file's key,
                 # or for one that is gone.

@@ -16,16 +16,15 @@ import termios
 import time
 from dataclasses import dataclass, field
 
-import msgspec
-
 from liftlock.adapters.sandbox.bubblewrap import Plan, arguments, environment
 from liftlock.adapters.sandbox.cgroups import Cgroup
 from liftlock.adapters.sandbox.netns import settle
 from liftlock.adapters.sandbox.seccomp import filter_program
 from liftlock.adapters.sandbox.syscalls import set_dumpable, set_parent_death_signal
 from liftlock.adapters.sandbox.users import User
-from liftlock.errors import IsolationUnavailableError, SandboxFailedError
+from liftlock.errors import IsolationUnavailableError, MalformedPayloadError, SandboxFailedError
 from liftlock.ports.sandbox import Limits, Listener
+from liftlock.values.json import decode
 
 SET_UP_WITHIN_S = 15.0
 _FIRST_INHERITED = 10  # numbers below are the standard streams and room for bubblewrap's own
