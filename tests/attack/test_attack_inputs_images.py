@@ -12,7 +12,7 @@ import pytest
 from fakes.certified_signer import CertifiedSigner, produced
 from hostile_server import hostile_server
 from liftlock.domain.inputs.policy import PoolPolicy
-from oci_images import BuiltImage, build, entry, layer, link, shell_layer
+from oci_images import BuiltImage, build, entry, layer, link, sha256, shell_layer
 from worker_world import World, world
 
 pytestmark = pytest.mark.process
@@ -172,3 +172,40 @@ async def test_an_archive_of_another_task_is_an_image(tmp_path: Path) -> None:
         asked = {"task": {"id": producer, "artifact": "public/image.tar"}}
         made, outcome = await worker.run({"command": ["cat", "/opt/hello"], "image": asked})
         assert (outcome, worker.log(made)) == ("completed", "from an archive\n"), worker.queue.log_of(made)
+
+
+async def test_an_archive_whose_layers_lead_out_by_a_link_is_refused(tmp_path: Path) -> None:
+    """What `docker save` writes names its layers by path: a link among them must not reach the worker's own files."""
+    secret = tmp_path / "state"
+    secret.mkdir()
+    (secret / "key").write_bytes(b"the worker's own")
+    config = {"os": "linux", "rootfs": {"diff_ids": ["sha256:" + "0" * 64]}}
+    saved = [{"Config": "c.json", "Layers": ["out/key"]}]
+    archive = layer(
+        link("out", str(secret)),
+        entry("c.json", json.dumps(config).encode()),
+        entry("manifest.json", json.dumps(saved).encode()),
+    )
+    producer = "Qt3GMzT0Qq2rIcp0oYl9sA"
+    async with world(tmp_path) as worker:
+        worker.queue.others = produced(CertifiedSigner(), producer, {"public/image.tar": archive})
+        asked = {"task": {"id": producer, "artifact": "public/image.tar"}}
+        made, outcome = await worker.run({"command": ["true"], "image": asked})
+        assert outcome == "malformed-payload"
+        assert "the image's 'out/key' leads out of it" in worker.queue.log_of(made)
+
+
+async def test_what_docker_save_writes_is_an_image(tmp_path: Path) -> None:
+    config = {"os": "linux", "rootfs": {"diff_ids": [f"sha256:{sha256(SHELL)}"]}}
+    saved = [{"Config": "c.json", "Layers": ["a/layer.tar"]}]
+    archive = layer(
+        entry("c.json", json.dumps(config).encode()),
+        entry("a/layer.tar", SHELL),
+        entry("manifest.json", json.dumps(saved).encode()),
+    )
+    producer = "Qt3GMzT0Qq2rIcp0oYl9sA"
+    async with world(tmp_path) as worker:
+        worker.queue.others = produced(CertifiedSigner(), producer, {"public/image.tar": archive})
+        asked = {"type": "task-image", "taskId": producer, "path": "public/image.tar"}
+        made, outcome = await worker.run({"command": ["sh", "-c", "echo hello"], "image": asked})
+        assert (outcome, worker.log(made)) == ("completed", "hello\n"), worker.queue.log_of(made)

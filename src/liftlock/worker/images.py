@@ -29,11 +29,11 @@ from liftlock.domain.inputs.oci import (
     read_saved,
 )
 from liftlock.domain.inputs.policy import PoolPolicy
-from liftlock.errors import InputValidationError, NotFoundError
+from liftlock.errors import InputValidationError, MalformedPayloadError, NotFoundError
 from liftlock.ports.downloads import Downloader
 from liftlock.ports.input_store import Blob, InputRejectedError, InputStore
 from liftlock.ports.sandbox import ImageLayer, ImageRequest, Sandbox, Scratch, UnpackRequest
-from liftlock.values.json import digest
+from liftlock.values.json import decode, digest
 from liftlock.worker.fetching import Fetcher, repeated
 
 RECIPE = 1
@@ -242,7 +242,7 @@ class _LayoutBlobs:
         if stored is not None:
             return stored
         most = found.size or MAX_DOCUMENT_BYTES
-        chunks = _chunks(f"{self._directory}/blobs/sha256/{found.sha256}")
+        chunks = _chunks(self._directory, f"blobs/sha256/{found.sha256}")
         return await self._store.add(
             chunks, what=what, max_bytes=most, sha256=found.sha256, size=found.size or None
         )
@@ -253,14 +253,14 @@ class _LayoutBlobs:
 
     async def add(self, path: str, most: int) -> Blob:
         """Return a file of the layout as it measures."""
-        return await self._store.add(_chunks(f"{self._directory}/{path}"), what=path, max_bytes=most)
+        return await self._store.add(_chunks(self._directory, path), what=path, max_bytes=most)
 
 
 def _only_manifest(index: bytes) -> str:
     try:
-        [one] = msgspec.json.decode(index)["manifests"]
+        [one] = decode(index, what="index")["manifests"]
         digest = str(one["digest"])
-    except (msgspec.DecodeError, RecursionError, KeyError, TypeError, ValueError) as error:
+    except (MalformedPayloadError, KeyError, TypeError, ValueError) as error:
         raise InputValidationError(
             "the image's archive: expected an index of exactly one image, or a digest that says which"
         ) from error
@@ -269,7 +269,11 @@ def _only_manifest(index: bytes) -> str:
     return digest[7:]
 
 
-async def _chunks(path: str) -> AsyncIterator[bytes]:
+async def _chunks(directory: str, name: str) -> AsyncIterator[bytes]:
+    """Yield a file's bytes; a path that leaves `directory` by a link is refused: an archive may hold any link."""
+    path = os.path.realpath(f"{directory}/{name}")  # noqa: ASYNC240 -- local, and nobody changes it meanwhile
+    if not path.startswith(f"{os.path.realpath(directory)}/"):  # noqa: ASYNC240 -- as above
+        raise InputRejectedError(f"the image's {name[:100]!r} leads out of it")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
