@@ -60,7 +60,7 @@ async def open_engine(database: str | None, directory: Path, wakeups: InProcessW
         await migrate_sqlite(directory / DATABASE_FILE)
         return SqliteEngine(directory / DATABASE_FILE, wakeups)
     if not database.startswith(("postgresql://", "postgres://")):
-        raise StorageError(f"--database: expected a postgresql:// address, got {database.split('@')[-1]!r}")
+        raise StorageError("--database: expected postgresql://USER:PASSWORD@HOST:PORT/NAME")
     await migrate_postgresql(database)
     from liftlock.adapters.sql.postgres_engine import PostgresEngine  # noqa: PLC0415 -- an extra, imported on need
 

@@ -21,8 +21,12 @@ def prepare(state_dir: Path) -> int:
     """Make the directory if absent, take its lock, and return the lock's descriptor (held until this process ends).
 
     Raises:
-        InputInvalidError: it can't be made, another liftlock runs on it, or other users can't reach into it.
+        InputInvalidError: it can't be made, another liftlock runs on it, or, as root, other users can't reach into it or
+            it is another user's. Nothing was changed then.
     """
+    if os.geteuid() == 0:
+        _check_reachable(state_dir)
+        _check_owned(state_dir)
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
         lock = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -38,17 +42,26 @@ def prepare(state_dir: Path) -> int:
             f"--state-dir {state_dir}: another liftlock runs on it; stop that one first"
         ) from error
     if os.geteuid() == 0:
-        _check_reachable(state_dir)
+        state_dir.chmod(0o711)
+        _check_reachable(state_dir)  # parents that were just made are as the umask wants them
     return lock
 
 
 def _check_reachable(state_dir: Path) -> None:
-    state_dir.chmod(0o711)
     for parent in state_dir.parents:
-        if not parent.stat().st_mode & stat.S_IXOTH:
+        if parent.exists() and not parent.stat().st_mode & stat.S_IXOTH:
             raise InputInvalidError(
                 f"--state-dir {state_dir}: started as root, liftlock gives each process a user of its own, and these"
                 f" can't pass {parent}; choose a directory below one that all may pass, such as /var/lib/liftlock"
+            )
+
+
+def _check_owned(state_dir: Path) -> None:
+    for path in (state_dir, state_dir / "lock", state_dir / ENV_FILE):
+        if path.exists() and path.stat().st_uid != 0:
+            raise InputInvalidError(
+                f"--state-dir {state_dir}: {path} belongs to uid {path.stat().st_uid}; start liftlock as that user, or"
+                " choose another directory for root"
             )
 
 

@@ -28,7 +28,9 @@ STEADY_S = 30.0
 class Child:
     """One child: `settings` is called at each start, so that it may hold what is current.
 
-    `grace_s`: how long it may take to end after SIGTERM before it is killed.
+    `grace_s`: how long it may take to end after SIGTERM before it is killed. `proven`: False for a child whose first
+    start may show that it can't work at all: until whoever starts it sets this, an exit with a failure is final
+    (`gave_up`); one by a signal is not.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Child:
     settings: Callable[[], bytes]
     pass_fds: Sequence[int] = ()
     grace_s: float = 10.0
+    proven: bool = True
+    gave_up: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     process: asyncio.subprocess.Process | None = field(default=None, init=False)
 
 
@@ -90,6 +94,9 @@ class Supervisor:
             began = time.monotonic()
             status = await process.wait()
             if self._stopping:
+                return
+            if not child.proven and status > 0:
+                child.gave_up.set()
                 return
             failures = 0 if time.monotonic() - began > STEADY_S else failures
             pause = RESTART_PAUSE_S[min(failures, len(RESTART_PAUSE_S) - 1)]

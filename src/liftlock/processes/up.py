@@ -13,7 +13,6 @@ import os
 import secrets
 import signal
 import socket
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,10 +197,12 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         "liftlock.processes.control_plane",
         lambda: msgspec.json.encode(settings),
         pass_fds=(listening.fileno(),),
+        proven=False,
     )
     try:
         await supervisor.start(control)
-        if await _until_ready(root_url, stop):
+        if await _until_ready(control, root_url, stop):
+            control.proven = True
             for child in workers.children():
                 await supervisor.start(child)
             click.echo(
@@ -232,24 +233,41 @@ def _root_credentials(state_dir: Path, root_url: str) -> str:
     return token
 
 
-async def _until_ready(root_url: str, stop: asyncio.Event) -> bool:
+async def _until_ready(control: Child, root_url: str, stop: asyncio.Event) -> bool:
     """Return True once the control plane answers, False if asked to stop before.
 
     Raises:
-        IsolationUnavailableError: it did not answer in time.
+        IsolationUnavailableError: it ended with a failure, or did not answer in time.
     """
     host, _, port = root_url.removeprefix("http://").rpartition(":")
-    deadline = time.monotonic() + READY_LIMIT_S
-    while time.monotonic() < deadline:
-        if stop.is_set():
+    answer, asked, gave_up = waiting = [
+        asyncio.ensure_future(each)
+        for each in (_answers(host.strip("[]"), int(port)), stop.wait(), control.gave_up.wait())
+    ]
+    try:
+        await asyncio.wait(waiting, timeout=READY_LIMIT_S, return_when=asyncio.FIRST_COMPLETED)
+        if asked.done():
             return False
+        if gave_up.done():
+            raise IsolationUnavailableError("the control plane could not start; what it said is above")
+        if not answer.done():
+            raise IsolationUnavailableError(
+                f"the control plane did not answer within {READY_LIMIT_S:.0f} s; see its log above"
+            )
+        return True
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def _answers(host: str, port: int) -> bool:
+    """Return when the control plane answers."""
+    while True:
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
-            if await asyncio.wait_for(_ping(host.strip("[]"), int(port)), 5):
+            if await asyncio.wait_for(_ping(host, port), 5):
                 return True
         await asyncio.sleep(0.02)
-    raise IsolationUnavailableError(
-        f"the control plane did not answer within {READY_LIMIT_S:.0f} s; see its log above"
-    )
 
 
 async def _ping(host: str, port: int) -> bool:

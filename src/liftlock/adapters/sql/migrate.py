@@ -12,8 +12,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import apsw
+
+from liftlock.adapters.sql.opening import postgresql_unusable, sqlite_unusable
 from liftlock.adapters.sql.script import Dialect
-from liftlock.adapters.sql.sqlite_engine import connect
+from liftlock.adapters.sql.sqlite_engine import connect, make_shrinkable
 from liftlock.errors import StorageError
 
 _NAME = re.compile(r"(\d{4})_[a-z_]+\.(sqlite|postgresql)\.sql\Z")
@@ -70,13 +73,26 @@ def _todo(applied: dict[int, str], wanted: tuple[Migration, ...]) -> list[Migrat
 
 
 async def migrate_sqlite(path: Path) -> None:
-    """Bring the database file at `path` to the newest schema; creates it (mode 0600) if absent."""
-    await asyncio.to_thread(_migrate_sqlite, path)
+    """Bring the database file at `path` to the newest schema; creates it (mode 0600) if absent.
+
+    Raises:
+        StorageError: it can't be opened or written, is damaged, or has another liftlock's schema.
+    """
+    try:
+        await asyncio.to_thread(_migrate_sqlite, path)
+    except apsw.Error as error:
+        raise sqlite_unusable(path, error) from error
 
 
 def _migrate_sqlite(path: Path) -> None:
-    if not path.exists():
+    try:
         path.touch(mode=0o600)
+    except OSError as error:
+        raise StorageError(
+            f"the database {path}: {error.strerror}; check the directory and its owner"
+        ) from error
+    if path.stat().st_size == 0:
+        make_shrinkable(path)
     connection = connect(path)
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -97,8 +113,21 @@ def _migrate_sqlite(path: Path) -> None:
 
 
 async def migrate_postgresql(dsn: str) -> None:
-    """Bring the PostgreSQL database to the newest schema; several control planes may call it at once."""
+    """Bring the PostgreSQL database to the newest schema; several control planes may call it at once.
+
+    Raises:
+        StorageError: it can't be reached, refuses, or has another liftlock's schema.
+    """
     import asyncpg  # noqa: PLC0415 -- an extra: embedded installations do not have it
+
+    try:
+        await _migrate_postgresql(dsn)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise postgresql_unusable(dsn, error) from error
+
+
+async def _migrate_postgresql(dsn: str) -> None:
+    import asyncpg  # noqa: PLC0415 -- as above
 
     connection = await asyncpg.connect(dsn)
     try:

@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 
 from liftlock.adapters.sql.envelope_script import guards, trail
+from liftlock.adapters.sql.opening import postgresql_unusable
 from liftlock.adapters.sql.script import Dialect, Rows, Script, Wake, for_postgresql
 from liftlock.errors import StorageError
 from liftlock.ports.envelope import Envelope
@@ -45,8 +46,8 @@ class PostgresEngine:
         try:
             pool = await asyncpg.create_pool(dsn, min_size=1, max_size=connections, command_timeout=60)
             listener = await asyncpg.connect(dsn)
-        except (OSError, asyncpg.PostgresError) as error:
-            raise StorageError(f"PostgreSQL can't be reached: {error}") from error
+        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise postgresql_unusable(dsn, error) from error
 
         def heard(_connection: object, _pid: int, _channel: str, payload: str) -> None:
             wakeups.wake(payload)

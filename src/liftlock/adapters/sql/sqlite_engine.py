@@ -62,6 +62,16 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     return connection
 
 
+def make_shrinkable(path: Path) -> None:
+    """Let an empty database file give freed pages back, step by step; that can't be changed once it has tables."""
+    connection = apsw.Connection(str(path))
+    try:
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()
+        connection.execute("VACUUM").fetchall()
+    finally:
+        connection.close()
+
+
 class SqliteEngine:
     """Implements `engine.Engine`. Create it with `open`, inside the event loop that will use it."""
 
