@@ -14,17 +14,17 @@ import msgspec
 import structlog
 
 from liftlock.domain.pushes.feed import Record
-from liftlock.errors import AuthenticationFailedError, StorageError
+from liftlock.errors import AuthenticationFailedError, MalformedPayloadError, StorageError
 from liftlock.gate.desk import Desk
 from liftlock.gate.feeding import Feeding
 from liftlock.gate.peers import peer_uid
 from liftlock.ports.gate_feed import MAX_LINE, FromFeed, FromGate, Refused, Reread, WantReread
+from liftlock.values.json import decode_as
 
 _log = structlog.get_logger(__name__)
 IDLE_S: Final = 120.0
 """A link that says nothing for so long is closed; feedd sends a contact every few seconds."""
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(FromFeed).decode
 
 
 class FeedServer:
@@ -100,9 +100,9 @@ class _Link:
             if not line:
                 return
             try:
-                message = _decode(line)
-            except (msgspec.MsgspecError, RecursionError) as error:
-                self.send(Refused(source="", why=f"not understood: {error}"))
+                message: FromFeed = decode_as(line, FromFeed, what="message")
+            except MalformedPayloadError as error:
+                self.send(Refused(source="", why=f"not understood: {error.message}"))
                 continue
             if isinstance(message, Reread):
                 self._reread_came(message)

@@ -11,7 +11,7 @@ from typing import Any, Final, assert_never
 import msgspec
 import structlog
 
-from liftlock.errors import AuthenticationFailedError, LiftlockError, MalformedPayloadError, RefusedError
+from liftlock.errors import AuthenticationFailedError, LiftlockError, RefusedError
 from liftlock.gate import operator_answers as answers
 from liftlock.gate.desk import Desk
 from liftlock.gate.feed_server import FeedServer
@@ -29,11 +29,11 @@ from liftlock.gate.operator_requests import (
     Status,
 )
 from liftlock.gate.peers import peer_uid
+from liftlock.values.json import decode_as
 
 _log = structlog.get_logger(__name__)
 IDLE_S: Final = 60.0
 MAX_OPEN: Final = 32
-_decode = msgspec.json.Decoder(Request).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -66,10 +66,7 @@ class OperatorServer:
     async def _answer(self, uid: int, line: bytes) -> dict[str, Any]:
         try:
             await self._admit(uid)
-            try:
-                request = _decode(line)
-            except (msgspec.MsgspecError, RecursionError) as error:
-                raise MalformedPayloadError(f"gate: {error}") from error
+            request = decode_as(line, Request, what="gate")
             return {"ok": await self._do(request, f"uid {uid}")}
         except LiftlockError as error:
             return {"error": {"code": error.code, "message": error.message}}

@@ -10,7 +10,13 @@ from urllib.parse import quote
 import msgspec
 
 from liftlock.domain.tasks.artifacts import Artifact, Content, follow, need_to_read, object_name
-from liftlock.errors import ArtifactFailedError, NotFoundError, RefusedError, StorageError
+from liftlock.errors import (
+    ArtifactFailedError,
+    MalformedPayloadError,
+    NotFoundError,
+    RefusedError,
+    StorageError,
+)
 from liftlock.ports.artifact_store import ArtifactStore, LogPart
 from liftlock.ports.blobs import Blobs
 from liftlock.ports.sealing import Sealer
@@ -19,6 +25,7 @@ from liftlock.ports.wakeups import Wakeups
 from liftlock.services.authorize import Caller
 from liftlock.services.run_credentials import OBJECT_LIFETIME, RunCredentials
 from liftlock.values.instants import to_ms
+from liftlock.values.json import decode_as
 
 LINK_LIFETIME = timedelta(minutes=45)
 """How long a download address holds."""
@@ -212,8 +219,8 @@ class ArtifactReads:
 
     def _check(self, ticket: str, key: tuple[str, int, str], now: datetime) -> None:
         try:
-            said = msgspec.json.decode(self._sealer.unseal(ticket, identity=_TICKET_IDENTITY), type=Download)
-        except (StorageError, msgspec.MsgspecError) as error:
+            said = decode_as(self._sealer.unseal(ticket, identity=_TICKET_IDENTITY), Download, what="ticket")
+        except (StorageError, MalformedPayloadError) as error:
             raise RefusedError("this download address is not one of ours") from error
         if (said.task_id, said.run_id, said.name) != key:
             raise RefusedError("this download address is for something else")

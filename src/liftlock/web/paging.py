@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
-from liftlock.errors import RequestArgumentsError
+from liftlock.errors import MalformedPayloadError, RequestArgumentsError
+from liftlock.values.json import decode_as
 
 T = TypeVar("T", int, str)
 
@@ -51,8 +52,8 @@ def _parts(query: Mapping[str, str], default: list[T], kind: type[T]) -> list[T]
         return default
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        parts = msgspec.json.decode(raw, type=list[kind])  # type: ignore[valid-type]  # int or str, by value
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        parts: list[T] = decode_as(raw, list[kind], what="continuationToken")  # type: ignore[valid-type]  # int or str, by value
+    except (binascii.Error, ValueError, MalformedPayloadError) as error:
         raise RequestArgumentsError(
             "continuationToken: expected one from an earlier page of this list"
         ) from error

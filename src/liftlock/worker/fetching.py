@@ -16,10 +16,11 @@ from liftlock.domain.inputs.manifest import Measured
 from liftlock.domain.inputs.policy import PoolPolicy
 from liftlock.domain.inputs.promises import Promise
 from liftlock.domain.provenance.producers import Producer
-from liftlock.errors import InputValidationError, NotFoundError
+from liftlock.errors import InputValidationError, MalformedPayloadError, NotFoundError
 from liftlock.ports.downloads import Downloader, DownloadFailedError
 from liftlock.ports.input_store import Blob, InputRejectedError, InputStore
 from liftlock.ports.queue_client import ForwardRequest, QueueClient, QueueUnavailableError
+from liftlock.values.json import decode
 from liftlock.worker.signatures import Signatures
 
 RETRY_S = (0.5, 1.0, 2.0, 4.0)
@@ -193,8 +194,8 @@ class Fetcher:
             raise QueueUnavailableError(f"the index answered with HTTP {answer.status}")
         try:
             if answer.status == 200:
-                return str(msgspec.json.decode(bytes(content))["taskId"])
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
+                return str(decode(bytes(content), what="answer")["taskId"])
+        except (MalformedPayloadError, KeyError, TypeError) as error:
             raise QueueUnavailableError("the index gave no usable answer") from error
         raise NotFoundError(f"nothing is indexed at {namespace} (HTTP {answer.status})")
 

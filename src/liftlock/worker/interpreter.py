@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import os
 
-import msgspec
-
 from liftlock.domain.inputs.wheels import Interpreter
-from liftlock.errors import NotFoundError
+from liftlock.errors import MalformedPayloadError, NotFoundError
 from liftlock.ports.sandbox import Limits, Sandbox, SandboxSpec, Scratch
+from liftlock.values.json import decode_as
 
 _PROGRAM = """
 import json, os, sys
@@ -55,8 +54,10 @@ async def _measure(sandbox: Sandbox, scratch: Scratch, root: str | None) -> Inte
         said = b""
     finally:
         os.close(running.log_fd)
-    with contextlib.suppress(msgspec.MsgspecError, ValueError):
-        version, machine, libc = msgspec.json.decode(said, type=tuple[tuple[int, int], str, str | None])
+    with contextlib.suppress(MalformedPayloadError, ValueError):
+        version, machine, libc = decode_as(
+            said, tuple[tuple[int, int], str, str | None], what="what python3 said"
+        )
         glibc = None
         if libc is not None and libc.startswith("glibc "):
             major, minor = libc.removeprefix("glibc ").split(".")[:2]

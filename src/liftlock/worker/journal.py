@@ -12,7 +12,9 @@ import msgspec
 import structlog
 
 from liftlock.domain.credentials.certificates import Credentials
+from liftlock.errors import MalformedPayloadError
 from liftlock.ports.queue_client import Lease, RunKey
+from liftlock.values.json import decode_as
 
 _log = structlog.get_logger(__name__)
 
@@ -77,8 +79,8 @@ class Journal:
         found: list[Entry] = []
         for path in sorted(self._directory.glob("*.claim")):
             try:
-                found.append(msgspec.json.decode(path.read_bytes(), type=Entry))
-            except msgspec.MsgspecError:
+                found.append(decode_as(path.read_bytes(), Entry, what=path.name))
+            except MalformedPayloadError:
                 _log.error("a journaled claim is unreadable and is dropped", file=path.name)
                 path.unlink()
         return tuple(found)

@@ -22,6 +22,7 @@ from liftlock.ports.queue_client import Claim, Lease, QueueUnavailableError
 from liftlock.ports.sandbox import DiskLimits
 from liftlock.ports.signer import UncertifiedError
 from liftlock.values.instants import parse_instant
+from liftlock.values.json import decode
 from liftlock.worker.attest import JSON, Finished, Uploads, attest
 from liftlock.worker.lease import LeaseKeeper
 from liftlock.worker.outcome import Outcome, RunEndedError
@@ -241,7 +242,7 @@ def secrets_of(credentials: Credentials) -> tuple[str, ...]:
     """Return what of credentials must never be in a log."""
     found = [credentials.access_token]
     if credentials.certificate is not None:
-        said = msgspec.json.decode(credentials.certificate)
+        said = decode(credentials.certificate, what="certificate")
         found += [
             credentials.certificate,
             *(said[key] for key in ("seed", "signature") if isinstance(said.get(key), str)),

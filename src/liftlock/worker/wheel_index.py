@@ -8,8 +8,9 @@ from urllib.parse import quote, urljoin
 
 import msgspec
 
-from liftlock.errors import NotFoundError
+from liftlock.errors import MalformedPayloadError, NotFoundError
 from liftlock.ports.downloads import Downloader
+from liftlock.values.json import decode_as
 from liftlock.worker.fetching import repeated
 
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
@@ -43,8 +44,8 @@ class WheelIndex:
         url = f"{self.url}/{quote(name, safe='')}/"
         content, final = await repeated(lambda: self._read(url))
         try:
-            listing = msgspec.json.decode(content, type=_Listing)
-        except msgspec.DecodeError as error:
+            listing = decode_as(content, _Listing, what=url)
+        except MalformedPayloadError as error:
             raise NotFoundError(f"{url} does not answer with the simple API's JSON") from error
         return {
             file.hashes["sha256"]: msgspec.structs.replace(

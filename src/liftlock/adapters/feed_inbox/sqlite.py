@@ -14,8 +14,9 @@ import msgspec
 
 from liftlock.domain.pushes.tracker_event import TrackerEvent
 from liftlock.domain.pushes.tracker_page import Place, identity
-from liftlock.errors import StorageError
+from liftlock.errors import MalformedPayloadError, StorageError
 from liftlock.ports.feed_inbox import Known
+from liftlock.values.json import decode_as
 
 VERSION: Final = 1
 _SCHEMA: Final = """
@@ -27,7 +28,6 @@ CREATE TABLE known (source TEXT NOT NULL, bug INTEGER NOT NULL, digest TEXT NOT 
   PRIMARY KEY (source, bug)) STRICT, WITHOUT ROWID;
 """
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(TrackerEvent).decode
 
 
 class SqliteFeedInbox:
@@ -105,9 +105,11 @@ class SqliteFeedInbox:
             "SELECT body FROM event WHERE source = ? AND seq > ? ORDER BY seq LIMIT ?", source, seq, limit
         )
         try:
-            return [_decode(body) for (body,) in rows if isinstance(body, bytes)]
-        except msgspec.MsgspecError as error:
-            raise StorageError(f"the inbox: {error}") from error
+            return [
+                decode_as(body, TrackerEvent, what="event") for (body,) in rows if isinstance(body, bytes)
+            ]
+        except MalformedPayloadError as error:
+            raise StorageError(f"the inbox: {error.message}") from error
 
     def acknowledge(self, source: str, seq: int) -> None:
         self._rows("DELETE FROM event WHERE source = ? AND seq <= ?", source, seq)

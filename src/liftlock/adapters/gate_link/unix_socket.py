@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from liftlock.errors import StorageError
+from liftlock.errors import MalformedPayloadError, StorageError
 from liftlock.ports.gate_feed import MAX_LINE, FromFeed, FromGate
+from liftlock.values.json import decode_as
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(FromGate).decode
 CONNECT_S: Final = 5.0
 
 
@@ -38,9 +38,11 @@ class UnixGateLink:
     async def receive(self) -> FromGate | None:
         try:
             line = await self._reader.readline()
-            return _decode(line) if line else None
-        except (OSError, ValueError, msgspec.MsgspecError) as error:
+            return decode_as(line, FromGate, what="message") if line else None
+        except (OSError, ValueError) as error:
             raise StorageError(f"the link to the gate: {error}") from error
+        except MalformedPayloadError as error:
+            raise StorageError(f"the link to the gate: {error.message}") from error
 
     def close(self) -> None:
         """End it."""

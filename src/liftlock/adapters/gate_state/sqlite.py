@@ -12,7 +12,7 @@ import msgspec
 
 from liftlock.adapters.gate_state.opening import open_or_quarantine
 from liftlock.domain.pushes.feed import BLOCKING, Cursor, Record
-from liftlock.errors import StorageError
+from liftlock.errors import MalformedPayloadError, StorageError
 from liftlock.ports.gate_state import Entry, Firing, Hit, Override, StoredFeed
 from liftlock.values import json
 
@@ -34,8 +34,11 @@ def _guarded(
     def guarded(self: SqliteGateState, /, *args: P.args, **options: P.kwargs) -> T:
         try:
             return method(self, *args, **options)
-        except (apsw.Error, msgspec.MsgspecError) as error:
-            corrupt = isinstance(error, apsw.CorruptError | apsw.NotADBError | msgspec.MsgspecError)
+        except (apsw.Error, msgspec.MsgspecError, MalformedPayloadError) as error:
+            corrupt = isinstance(
+                error,
+                apsw.CorruptError | apsw.NotADBError | msgspec.MsgspecError | MalformedPayloadError,
+            )
             raise StorageError(f"the gate's state: {error}", corrupt=corrupt) from error
 
     return guarded
@@ -58,7 +61,7 @@ class SqliteGateState:
                 "seq": seq,
                 "blocked": reason in BLOCKING,
                 "reason": reason,
-                "uplift": msgspec.json.decode(uplift),
+                "uplift": json.decode(uplift, what="uplift"),
                 "closed": bool(closed),
             }
             records.setdefault(source, {})[bug] = msgspec.convert(fields, Record)
@@ -183,7 +186,7 @@ class SqliteGateState:
         )
         names = ("at_ms", "kind", "repository", "actor", "outcome")
         return [
-            Entry(**dict(zip(names, row[:5], strict=True)), details=msgspec.json.decode(row[5]))
+            Entry(**dict(zip(names, row[:5], strict=True)), details=json.decode(row[5], what="details"))
             for row in rows
         ]
 

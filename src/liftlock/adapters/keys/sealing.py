@@ -21,8 +21,9 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from liftlock.errors import StorageError
+from liftlock.errors import MalformedPayloadError, StorageError
 from liftlock.ports.entropy import Entropy
+from liftlock.values.json import decode_as
 
 FORMAT: Final = "liftlock-keys-1"
 KEY_BYTES: Final = 32
@@ -57,6 +58,14 @@ class KeyFileSealer:
             _create(path, _new_file(entropy))
             found = _read(path)
         return cls(found.keys, found.current, entropy)
+
+    @staticmethod
+    def key_ids(path: Path) -> frozenset[str]:
+        """Return the ids of the file's keys, none if there is no file; raises as `open`."""
+        try:
+            return frozenset(_read(path).keys)
+        except FileNotFoundError:
+            return frozenset()
 
     @staticmethod
     def add_key(path: Path, entropy: Entropy) -> str:
@@ -119,9 +128,9 @@ def _read(path: Path) -> _KeyFile:
             )
         data = file.read()
     try:
-        found = msgspec.json.decode(data, type=_KeyFile)
-    except msgspec.DecodeError as error:
-        raise StorageError(f"key file {path}: {error}") from error
+        found = decode_as(data, _KeyFile, what=f"key file {path}")
+    except MalformedPayloadError as error:
+        raise StorageError(error.message) from error
     sizes_fit = all(len(key) == KEY_BYTES for key in found.keys.values())
     if found.format != FORMAT or found.current not in found.keys or not sizes_fit:
         raise StorageError(

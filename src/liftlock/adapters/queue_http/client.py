@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import httpx2
-import msgspec
 
 from liftlock.adapters.queue_http.signed_http import SignedHttp, read_bounded, server_ahead_s
 from liftlock.domain.credentials.certificates import Credentials
-from liftlock.errors import NotFoundError
+from liftlock.errors import MalformedPayloadError, NotFoundError
 from liftlock.ports.queue_client import (
     Claim,
     ExceptionReason,
@@ -27,6 +26,7 @@ from liftlock.ports.queue_client import (
     Upload,
 )
 from liftlock.values.instants import format_instant, parse_instant
+from liftlock.values.json import decode
 
 LONG_POLL_TIMEOUT_S = 60.0
 STREAM_TIMEOUT_S = 60.0
@@ -177,8 +177,11 @@ class HttpQueueClient:
         signed = self._http.sign(credentials, "POST", url)
         headers = {"authorization": signed, "content-type": "application/octet-stream"}
         async with self._http.stream("POST", url, headers=headers, content=data, timeout_s=30) as answer:
-            said = msgspec.json.decode(await read_bounded(answer))
-        return int(said["size"])
+            said = await read_bounded(answer)
+        try:
+            return int(decode(said, what="answer")["size"])
+        except (MalformedPayloadError, KeyError, TypeError, ValueError) as error:
+            raise QueueUnavailableError(f"POST {url}: the answer is none to an append") from error
 
     async def project_of(self, credentials: Credentials, scopes: Sequence[str], url: str) -> str:
         """Return the project of an identity; see the port."""

@@ -18,6 +18,7 @@ from liftlock.errors import LiftlockError
 from liftlock.ports.clock import Clock
 from liftlock.ports.entropy import Entropy
 from liftlock.ports.queue_client import QueueUnavailableError
+from liftlock.values.json import decode
 
 MAX_JSON_BYTES = 32 << 20
 _CLASSES: dict[str, type[LiftlockError]] = {
@@ -135,9 +136,11 @@ class SignedHttp:
             if not content:
                 return None, answer.headers
             try:
-                return msgspec.json.decode(content), answer.headers
-            except msgspec.DecodeError as error:
-                raise QueueUnavailableError(f"{method} {url}: the answer is no JSON: {error}") from error
+                return decode(content, what="answer"), answer.headers
+            except errors.MalformedPayloadError as error:
+                raise QueueUnavailableError(
+                    f"{method} {url}: the answer is no JSON: {error.message}"
+                ) from error
 
     @asynccontextmanager
     async def stream(
@@ -198,9 +201,9 @@ def error_of(method: str, url: str, status: int, content: bytes) -> LiftlockErro
     """Return the error that an answer of 400 and above stands for."""
     shown = url.partition("?")[0]
     try:
-        said = msgspec.json.decode(content)
+        said = decode(content, what="answer")
         code, message = str(said["code"]), str(said["message"])
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (errors.MalformedPayloadError, KeyError, TypeError):
         code, message = "", f"{method} {shown}: HTTP {status}"
     if status >= 500 or status in (408, 425, 429):
         return QueueUnavailableError(f"{method} {shown}: HTTP {status}: {message[:500]}")

@@ -9,8 +9,6 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from liftlock.adapters.sandbox import protocol as p
 from liftlock.adapters.sandbox.preparing import Preparing
 from liftlock.errors import IsolationUnavailableError, SandboxFailedError
@@ -248,7 +246,7 @@ class BubblewrapSandbox:
         """Take one packet: an answer, or the news that a sandbox ended."""
         try:
             received = p.receive_reply(self._channel)
-        except (OSError, SandboxFailedError, msgspec.MsgspecError):
+        except (OSError, SandboxFailedError):
             received = None
         if received is None:
             asyncio.get_running_loop().remove_reader(self._channel.fileno())

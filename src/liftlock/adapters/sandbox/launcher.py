@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -28,8 +29,14 @@ from liftlock.adapters.sandbox.leftovers import record
 from liftlock.adapters.sandbox.slot import Running, Slot
 from liftlock.adapters.sandbox.users import User
 from liftlock.adapters.sandbox.view import TREES, View
-from liftlock.errors import IsolationUnavailableError, LiftlockError, SandboxFailedError
+from liftlock.errors import (
+    IsolationUnavailableError,
+    LiftlockError,
+    MalformedPayloadError,
+    SandboxFailedError,
+)
 from liftlock.ports.sandbox import ExitStatus, FoundFile, Rejected, Usage
+from liftlock.values.packets import unpack_as
 
 LOOK_EVERY_S = 1.0
 
@@ -201,10 +208,10 @@ class Launcher:
             )
 
         def listed(result: bytes | None) -> None:
-            if result is None:
+            found = _unpacked(result, Rejected | tuple[FoundFile, ...])
+            if found is None:
                 self._reply(number, p.Failed(f"{request.path[:256]!r} could not be listed"))
                 return
-            found = msgspec.msgpack.decode(result, type=Rejected | tuple[FoundFile, ...])
             self._reply(number, p.Refused(found) if isinstance(found, Rejected) else p.Listed(found))
 
         self._chore(work, None, listed)
@@ -306,9 +313,10 @@ class Launcher:
             ) -> None:  # fmt: skip
                 took = time.monotonic() - began
                 running.next_look = time.monotonic() + max(LOOK_EVERY_S, 5 * took)
-                if result is None or running.number not in self._running:
+                found = _unpacked(result, tuple[int, int])
+                if found is None or running.number not in self._running:
                     return
-                used, count = msgspec.msgpack.decode(result, type=tuple[int, int])
+                used, count = found
                 running.used_bytes = used
                 if used > most or count > entries:
                     running.out_of_disk = True
@@ -374,3 +382,13 @@ class Launcher:
         for chore, then in list(self._chores.values()):
             then(chore.finish())
         self._host.remove()
+
+
+def _unpacked(result: bytes | None, kind: Any) -> Any:
+    """Return what a chore's result holds; None if it failed, or its result is of another form."""
+    if result is None:
+        return None
+    try:
+        return unpack_as(result, kind, what="result")
+    except MalformedPayloadError:
+        return None

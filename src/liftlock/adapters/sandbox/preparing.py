@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from liftlock.adapters.sandbox.beneath import bad_path
-from liftlock.errors import SandboxFailedError
+from liftlock.errors import MalformedPayloadError, SandboxFailedError
 from liftlock.ports.sandbox import (
     GIB,
     MIB,
@@ -32,6 +32,7 @@ from liftlock.ports.sandbox import (
     UnpackRequest,
     UnpackResult,
 )
+from liftlock.values.json import decode_as
 
 MAX_OUTPUT = 1 * MIB
 PLACE_TIMEOUT_S = 600.0
@@ -180,8 +181,8 @@ class Preparing:
         if not status.started:
             raise SandboxFailedError(f"{program}: the sandbox could not be set up: {output[-500:].strip()}")
         if status.ok:
-            with contextlib.suppress(msgspec.DecodeError):
-                return msgspec.json.decode(output.rpartition("\n")[2], type=dict[str, Any])
+            with contextlib.suppress(MalformedPayloadError):
+                return decode_as(output.rpartition("\n")[2], dict[str, Any], what=program)
         return {"problem": _why(program, output, status)}
 
 

@@ -12,7 +12,7 @@ import socket
 
 import msgspec
 
-from liftlock.errors import SandboxFailedError
+from liftlock.errors import MalformedPayloadError, SandboxFailedError
 from liftlock.ports.sandbox import (
     Bind,
     DataFile,
@@ -23,6 +23,7 @@ from liftlock.ports.sandbox import (
     Listener,
     Rejected,
 )
+from liftlock.values.packets import unpack_as
 
 MAX_MESSAGE = 256 << 20
 MAX_DESCRIPTORS = 32
@@ -168,8 +169,6 @@ class ReplyPacket(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_request = msgspec.msgpack.Decoder(RequestPacket).decode
-_reply = msgspec.msgpack.Decoder(ReplyPacket).decode
 
 
 def send(
@@ -191,16 +190,22 @@ def receive_request(channel: socket.socket) -> tuple[RequestPacket, list[int]] |
     if received is None:
         return None
     try:
-        return _request(received[0]), received[1]
-    except msgspec.MsgspecError as error:
+        return unpack_as(received[0], RequestPacket, what="request"), received[1]
+    except MalformedPayloadError as error:
         close_all(received[1])
-        raise SandboxFailedError(f"a request to the launcher is malformed: {error}") from error
+        raise SandboxFailedError(f"a request to the launcher is malformed: {error.message}") from error
 
 
 def receive_reply(channel: socket.socket) -> tuple[ReplyPacket, list[int]] | None:
     """Return the next reply and its descriptors (the caller's); None: the launcher is gone."""
     received = _receive(channel)
-    return None if received is None else (_reply(received[0]), received[1])
+    if received is None:
+        return None
+    try:
+        return unpack_as(received[0], ReplyPacket, what="reply"), received[1]
+    except MalformedPayloadError as error:
+        close_all(received[1])
+        raise SandboxFailedError(f"the launcher's reply is malformed: {error.message}") from error
 
 
 def _receive(channel: socket.socket) -> tuple[bytes, list[int]] | None:

@@ -17,8 +17,9 @@ from typing import Any, Final
 import msgspec
 
 from liftlock.domain.scopes.satisfaction import ScopeSet, is_scope
-from liftlock.errors import AuthenticationFailedError
+from liftlock.errors import AuthenticationFailedError, MalformedPayloadError
 from liftlock.values.instants import to_ms
+from liftlock.values.json import decode
 
 MAX_LIFETIME: Final = timedelta(days=31)
 SLACK: Final = timedelta(minutes=5)
@@ -32,7 +33,6 @@ _FIELDS: Final = frozenset(
     {"version", "seed", "start", "expiry", "scopes", "issuer", "signature", "clientId"}
 )
 _MAX_MS: Final = 2**53
-_decode = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ def parse_extension(ext: str) -> Extension:
         return Extension()
     bare = ext.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        said = _decode(base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True))
-    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError) as error:
+        said = decode(base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True), what="ext")
+    except (binascii.Error, ValueError, MalformedPayloadError) as error:
         raise _fail(": expected base64 of JSON") from error
     if not isinstance(said, dict) or not said.keys() <= {"certificate", "authorizedScopes"}:
         raise _fail(": expected an object of certificate and authorizedScopes only")

@@ -14,6 +14,7 @@ import msgspec
 
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.credentials.hawk import Attributes, Target, payload_hash, signature
+from liftlock.values.json import decode
 
 _PORTS: Final = {"https": 443, "http": 80}
 
@@ -29,7 +30,7 @@ def make_extension(credentials: Credentials, authorized_scopes: Sequence[str] | 
     """Return `ext`: base64url of JSON with the certificate and the scopes to be limited to; empty when there is neither."""
     said: dict[str, Any] = {}
     if credentials.certificate is not None:
-        said["certificate"] = msgspec.json.decode(credentials.certificate)
+        said["certificate"] = decode(credentials.certificate, what="certificate")
     if authorized_scopes is not None:
         said["authorizedScopes"] = list(authorized_scopes)
     return base64.urlsafe_b64encode(msgspec.json.encode(said)).decode() if said else ""

@@ -12,7 +12,8 @@ import msgspec
 
 from liftlock.domain.inputs.declarations import Declaration, artifact
 from liftlock.domain.inputs.fields import Fields, text, wrong
-from liftlock.errors import InputValidationError
+from liftlock.errors import InputValidationError, MalformedPayloadError
+from liftlock.values.json import decode_as
 
 MAX_DOCUMENT_BYTES = 4 << 20
 MAX_LAYERS = 200
@@ -218,8 +219,8 @@ def compression(media_type: str) -> str:
 
 def _document(content: bytes, what: str) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(content, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+        return decode_as(content, dict[str, Any], what=what)
+    except MalformedPayloadError as error:
         raise InputValidationError(f"{what}: expected a JSON object") from error
 
 
@@ -256,9 +257,9 @@ class SavedImage(msgspec.Struct, frozen=True):
 def read_saved(content: bytes) -> SavedImage:
     """Return the one image of a `manifest.json` that `docker save` wrote."""
     try:
-        images = msgspec.json.decode(content, type=list[dict[str, Any]])
+        images = decode_as(content, list[dict[str, Any]], what="manifest.json")
         config, layers = images[0]["Config"], tuple(images[0]["Layers"])
-    except (msgspec.DecodeError, RecursionError, KeyError, IndexError, TypeError) as error:
+    except (MalformedPayloadError, KeyError, IndexError, TypeError) as error:
         raise InputValidationError("the archive's manifest.json: expected a list of images") from error
     paths = [config, *layers]
     if (

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from liftlock.domain.inputs.places import is_plain
-from liftlock.errors import InputValidationError
+from liftlock.errors import InputValidationError, MalformedPayloadError
+from liftlock.values.json import decode
 
 MAX_PACKAGES = 5000
 _NAME = re.compile(r"(?:@[a-z0-9~-][a-z0-9._~-]{0,99}/)?[A-Za-z0-9~_-][A-Za-z0-9._~-]{0,213}\Z", re.ASCII)
@@ -43,9 +44,9 @@ def parse_package_lock(text: bytes, *, what: str) -> tuple[NpmPackage, ...]:
         InputValidationError: no lock of version 2 or 3, or a package without a sha512, from elsewhere than a registry.
     """
     try:
-        document = msgspec.json.decode(text)
+        document = decode(text, what=what)
         version, packages = document["lockfileVersion"], document["packages"]
-    except (msgspec.DecodeError, RecursionError, KeyError, TypeError) as error:
+    except (MalformedPayloadError, KeyError, TypeError) as error:
         raise InputValidationError(f"{what}: expected a package-lock.json with packages") from error
     if version not in (2, 3) or not isinstance(packages, dict) or len(packages) > MAX_PACKAGES:
         raise InputValidationError(

@@ -12,8 +12,9 @@ from urllib.parse import urljoin
 import msgspec
 
 from liftlock.domain.inputs.declarations import Snapshot
-from liftlock.errors import InputInvalidError, InputValidationError
+from liftlock.errors import InputInvalidError, InputValidationError, MalformedPayloadError
 from liftlock.values.instants import parse_instant
+from liftlock.values.json import decode
 
 MAX_FILES = 20_000
 
@@ -44,9 +45,9 @@ def as_of(content: bytes, url: str, instant: datetime) -> tuple[list[dict[str, A
         InputValidationError: the answer is none of the simple API's JSON.
     """
     try:
-        said = msgspec.json.decode(content)
+        said = decode(content, what="answer")
         files = said["files"]
-    except (msgspec.DecodeError, RecursionError, KeyError, TypeError) as error:
+    except (MalformedPayloadError, KeyError, TypeError) as error:
         raise InputValidationError("the index does not answer with the simple API's JSON") from error
     if not isinstance(files, list) or len(files) > MAX_FILES:
         raise InputValidationError(f"the index lists more than {MAX_FILES} files, or no list")

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from liftlock.domain.pushes.push import Claim
-from liftlock.errors import InputInvalidError
+from liftlock.errors import InputInvalidError, MalformedPayloadError
+from liftlock.values.json import decode_as
 
 MAX_CLAIMS: Final = 100
 MAX_BYTES: Final = 65_536
@@ -48,9 +49,9 @@ def parse_claims(payload: Any, *, authenticated: bool) -> tuple[Claim, ...]:
 def parse_left_ring(raw: bytes) -> tuple[str, tuple[Claim, ...]]:
     """Return project and claims of a ring that was left as a file; raises InputInvalidError."""
     try:
-        left = msgspec.json.decode(raw, type=_Left)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise InputInvalidError(f"ring: {error}") from error
+        left = decode_as(raw, _Left, what="ring")
+    except MalformedPayloadError as error:
+        raise InputInvalidError(error.message) from error
     return left.project, _checked(left.claims, authenticated=False)
 
 
