@@ -15,6 +15,16 @@ from source_tree import PACKAGE, python_files, shown, tree
 BANNED_MODULES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"}
 PURE = ("src/liftlock/domain", "src/liftlock/values")
 IMPURE_BUILTINS = {"open", "input", "print", "eval", "exec", "compile", "__import__", "breakpoint"}
+DECODERS = {"decode", "Decoder"}
+MAY_DECODE = {
+    "src/liftlock/values/json.py": "the one place, for JSON",
+    "src/liftlock/values/packets.py": "the one place, for MessagePack",
+    "src/liftlock/processes/settings.py": "settings that the parent wrote",
+    "src/liftlock/adapters/sandbox/launcher_main.py": "settings that the worker wrote",
+    "src/liftlock/adapters/sql/push_rows.py": "columns that we wrote: what is wrong there is nobody's payload",
+    "src/liftlock/adapters/sql/task_rows.py": "as above",
+    "src/liftlock/adapters/sql/worker_rows.py": "as above",
+}
 SUPPRESSION = re.compile(
     r"#\s*(noqa\b(?P<codes>:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?|type:\s*ignore(?P<kinds>\[[\w, -]+\])?)"
 )
@@ -113,3 +123,63 @@ def test_the_domain_opens_nothing_and_prints_nothing() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_BUILTINS
     ]
     assert found == []
+
+
+def own_decoding(module: ast.Module) -> list[int]:
+    """Return the lines where msgspec decodes without the helpers of `liftlock.values`, or is imported in part to do so."""
+    found = []
+    for node in ast.walk(module):
+        match node:
+            case ast.Attribute(attr=name, value=ast.Attribute(value=ast.Name(id="msgspec"))) if (
+                name in DECODERS
+            ):
+                found.append(node.lineno)
+            case ast.ImportFrom(module=str(name)) if name.split(".")[0] == "msgspec":
+                if name != "msgspec" or {one.name for one in node.names} & {
+                    "json",
+                    "msgpack",
+                    "toml",
+                    "yaml",
+                }:
+                    found.append(node.lineno)
+            case ast.Import(names=names) if any(
+                one.name.startswith("msgspec.") or (one.name == "msgspec" and one.asname) for one in names
+            ):
+                found.append(node.lineno)
+    return found
+
+
+def test_nothing_is_decoded_but_by_the_helpers_that_know_all_errors() -> None:
+    found = [
+        f"{shown(path)}:{line}"
+        for path in python_files("src")
+        if shown(path) not in MAY_DECODE
+        for line in own_decoding(tree(path))
+    ]
+    assert found == [], (
+        "decode by liftlock.values.json or .packets: msgspec's own errors are not all that it raises"
+    )
+
+
+@pytest.mark.parametrize("name", MAY_DECODE)
+def test_who_may_decode_on_his_own_does(name: str) -> None:
+    assert own_decoding(tree(PACKAGE.parents[1] / name))
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        ("msgspec.json.decode(data)", True),
+        ("read = msgspec.msgpack.Decoder(int).decode", True),
+        ("from msgspec import json", True),
+        ("from msgspec.json import decode", True),
+        ("import msgspec as m", True),
+        ("import msgspec.json", True),
+        ("import msgspec", False),
+        ("from msgspec import Struct", False),
+        ("msgspec.json.encode(data)", False),
+        ("decode(data)", False),
+    ],
+)
+def test_the_rule_on_decoding_tells_good_from_bad(line: str, refused: bool) -> None:
+    assert bool(own_decoding(ast.parse(line))) is refused
