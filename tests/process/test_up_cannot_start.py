@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import taskcluster
 
-from liftlock_up import LIFTLOCK
+from liftlock_up import LIFTLOCK, up
 
 pytestmark = pytest.mark.process
 
@@ -79,3 +80,21 @@ def test_an_ordinary_users_state_directory_is_refused_to_root_and_stays_as_it_wa
     assert (state / "liftlock.env").read_text() == "TASKCLUSTER_ACCESS_TOKEN=theirs\n"
     assert (state / "liftlock.env").stat().st_uid == 65534
     assert state.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_lost_key_file_is_not_replaced_while_something_stored_needs_it() -> None:
+    with up("--workers", "0") as running:
+        taskcluster.Secrets(running.options()).set(
+            "s", {"secret": {"a": 1}, "expires": "2030-01-01T00:00:00Z"}
+        )
+        running.stop()
+        keys = running.state_dir / "control" / "keys.json"
+        kept = keys.rename(keys.with_name("put-aside"))
+        status, said = _up(running.state_dir)
+        assert status != 0
+        assert f"the key file {keys} is absent" in said
+        assert "restore the key file from the backup" in said
+        assert not keys.exists()
+        kept.rename(keys)
+        running.start()
+        assert taskcluster.Secrets(running.options()).get("s")["secret"] == {"a": 1}

@@ -23,6 +23,7 @@ from liftlock.adapters.wakeups.in_process import InProcessWakeups
 from liftlock.errors import LiftlockError, StorageError
 from liftlock.processes import loops, serving, settings, wiring
 from liftlock.processes.journal import configure_logging
+from liftlock.processes.parts.foundation import check_keys
 from liftlock.processes.privileges import die_with_parent, drop_to
 
 DATABASE_FILE = "liftlock.db"
@@ -73,6 +74,7 @@ async def run(told: settings.ControlPlaneSettings) -> None:
     wakeups = InProcessWakeups()
     engine = await open_engine(told.database, Path(told.directory), wakeups)
     try:
+        await check_keys(Path(told.directory), engine)
         plane = wiring.build(told, engine, wakeups, SystemClock(), SystemEntropy())
         background = [asyncio.create_task(loops.run(loop, wakeups)) for loop in plane.loops]
         try:

@@ -9,9 +9,11 @@ from liftlock.adapters.keys.sealing import KeyFileSealer
 from liftlock.adapters.sql.access_store import SqlAccessStore
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.lease import SqlLeases
+from liftlock.adapters.sql.sealed_rows import keys_in_use
 from liftlock.adapters.sql.task_store import SqlTaskStore
 from liftlock.adapters.wakeups.in_process import InProcessWakeups
 from liftlock.domain.credentials.certificates import Credentials
+from liftlock.errors import StorageError
 from liftlock.ports.clock import Clock
 from liftlock.ports.entropy import Entropy
 from liftlock.processes.loops import Loop
@@ -81,6 +83,22 @@ def lay(
         leases=SqlLeases(engine),
         holder=entropy.slugid(),
     )
+
+
+async def check_keys(directory: Path, engine: Engine) -> None:
+    """Return if the key file has every key that something in the database was sealed with.
+
+    Raises:
+        StorageError: it lacks one. A new file would start well and open nothing of what is stored.
+    """
+    path = directory / KEY_FILE
+    missing = await keys_in_use(engine) - KeyFileSealer.key_ids(path)
+    if missing:
+        state = "lacks" if path.exists() else "is absent, and with it"
+        raise StorageError(
+            f"the key file {path} {state} {', '.join(sorted(missing))}, by which clients, secrets or hooks in the"
+            " database are sealed: restore the key file from the backup"
+        )
 
 
 def _static_clients(told: ControlPlaneSettings) -> list[StaticClient]:
