@@ -65,5 +65,10 @@ def _upkeep(base: Foundation) -> Part:
         await kept.drop_nonces(before=base.clock.now() - NONCES_KEPT)
 
     return Part(
-        (), (Loop("drop old nonces", drop_old_nonces, 600), Loop("drop old events", kept.drop_outbox, 600))
+        (),
+        (
+            Loop("drop old nonces", drop_old_nonces, 600),
+            Loop("drop old events", kept.drop_outbox, 600),
+            Loop("give back space", kept.give_back_space, 60),
+        ),
     )

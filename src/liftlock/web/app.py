@@ -35,7 +35,7 @@ class App:
 
         Args:
             documents: Path -> JSON of what everybody may read.
-            ready: Raises a LiftlockError while the store can't be read.
+            ready: Raises a LiftlockError while the store can't be written.
         """
         self._api = api
         self._documents = documents
