@@ -49,7 +49,7 @@ def gate() -> None:
 @click.option(
     "--hooks-dir",
     type=click.Path(path_type=Path),
-    default=Path("/usr/local/lib/liftlock-gate"),
+    default=gate_install.HOOKS,
     show_default=True,
     help="Where hooks of Mercurial repositories are kept: not writable by pushers.",
 )

@@ -18,10 +18,10 @@ from typing import Any, Final
 from liftlock.cli.failures import UsageError, VerificationFailedError
 from liftlock.cli.gate_repository import GateRepository
 
-MARK: Final = "# liftlock: asks the push gate; see `liftlock gate install`"
+MARK: Final = "# liftlock: made by `liftlock gate install` or `liftlock push install-hook`"
+HOOKS: Final = Path("/usr/local/lib/liftlock-gate")
 SEEN: Final = "canary seen"
 CANARY_TIMEOUT_S: Final = 60
-_SECTION: Final = re.compile(r"(?ms)^# liftlock-gate begin$.*?^# liftlock-gate end\n?")
 
 
 def stub(name: str, **values: str) -> str:
@@ -54,20 +54,41 @@ def install(repository: GateRepository, name: str, run: Path, fail: str, hooks: 
         body = stub("pre_receive.py", GIT=git, **values)
         _write(path, f"#!/usr/bin/python3 -SI\n{MARK}\n{body}", 0o755)
         return path
-    path = hooks / f"{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.py"
-    _write(path, f"{MARK}\n{stub('mercurial_hook.py', **values)}", 0o644)
+    return mercurial_hook(
+        repository, "gate", "pretxnchangegroup", stub("mercurial_hook.py", **values), hooks, name, "gate"
+    )
+
+
+def mercurial_hook(
+    repository: GateRepository, kind: str, event: str, text: str, hooks: Path, name: str, function: str
+) -> Path:
+    """Write a hook of Mercurial's into the folder `hooks` and name it in the repository's settings; return its path."""
+    path = hooks / f"{kind}-{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.py"
+    _write(path, f"{MARK}\n{text}", 0o644)
     _precompile(path)
     settings = repository.folder / ".hg" / "hgrc"
     held = settings.read_text(encoding="utf-8") if settings.exists() else ""
-    section = f"# liftlock-gate begin\n[hooks]\npretxnchangegroup.liftlock-gate = python:{path}:gate\n# liftlock-gate end\n"
-    kept = _SECTION.sub("", held)
-    _write(
-        settings,
-        kept + ("" if not kept or kept.endswith("\n") else "\n") + section,
-        0o644,
-        like=repository.folder,
-    )
+    begin, end = f"# liftlock-{kind} begin\n", f"# liftlock-{kind} end\n"
+    kept = re.sub(f"(?s){begin}.*?{end}", "", held)
+    section = f"{begin}[hooks]\n{event}.liftlock-{kind} = python:{path}:{function}\n{end}"
+    whole = kept + ("" if not kept or kept.endswith("\n") else "\n") + section
+    _write(settings, whole, 0o644, like=repository.folder)
     return path
+
+
+def install_mercurial_ring(folder: Path, project: str, drop_box: str | None, hooks: Path) -> Path:
+    """Make pushes to a Mercurial repository ring for a project; return the hook's path.
+
+    Raises:
+        UsageError: the drop box is not on this machine: the hook would have nowhere to leave rings.
+    """
+    if drop_box is None:
+        raise UsageError(
+            "liftlock's drop box is not on this machine, and a Mercurial hook rings in no other way: liftlock's poll "
+            "finds pushes without it"
+        )
+    text = stub("mercurial_ring.py", PROJECT=project, DROP_BOX=drop_box)
+    return mercurial_hook(GateRepository.at(folder), "ring", "changegroup", text, hooks, project, "ring")
 
 
 def _precompile(path: Path) -> None:

@@ -38,6 +38,7 @@ def project() -> None:
     help="A branch, or a prefix and *.",
 )
 @click.option("--trust-domain", required=True, metavar="NAME", help="Which action hooks it shares.")
+@click.option("--vcs", type=click.Choice(["git", "hg"]), default="git", show_default=True)
 @click.option("--decide-existing", is_flag=True, help="Decide the branches that are there already.")
 @api_command
 def register(
@@ -49,6 +50,7 @@ def register(
     level: int,
     branches: tuple[str, ...],
     trust_domain: str,
+    vcs: str,
     *,
     decide_existing: bool,
 ) -> None:
@@ -59,6 +61,7 @@ def register(
     payload = {
         "identityUrl": identity,
         "fetchUrl": fetch,
+        "vcs": vcs,
         "level": level,
         "branches": list(branches),
         "trustDomain": trust_domain,

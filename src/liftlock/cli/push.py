@@ -10,6 +10,7 @@ import click
 from liftlock.cli.client import Api
 from liftlock.cli.command import api_command
 from liftlock.cli.exit_codes import Exit
+from liftlock.cli.gate_install import HOOKS, install_mercurial_ring
 from liftlock.cli.output import Output, printable
 from liftlock.cli.post_receive import install
 
@@ -117,16 +118,28 @@ def notify(api: Api, out: Output, project: str, claims: tuple[tuple[str, str, st
 @_PROJECT
 @click.argument("repository", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--force", is_flag=True, help="Replace a post-receive hook that is not liftlock's.")
+@click.option(
+    "--hooks-dir",
+    type=click.Path(path_type=Path),
+    default=HOOKS,
+    show_default=True,
+    help="Where hooks of Mercurial repositories are kept: not writable by pushers.",
+)
 @api_command
-def install_hook(api: Api, out: Output, project: str, repository: Path, *, force: bool) -> None:
-    """Make pushes to the git REPOSITORY on this machine ring for PROJECT.
+def install_hook(
+    api: Api, out: Output, project: str, repository: Path, hooks_dir: Path, *, force: bool
+) -> None:
+    """Make pushes to the git or Mercurial REPOSITORY on this machine ring for PROJECT.
 
     The hook holds no credentials. It leaves each ring in liftlock's drop box, if that is on this machine, and rings by
-    HTTP; it never delays or fails a push.
+    HTTP (git alone); it never delays or fails a push.
     """
     drop_box = api.get("pushes", "project", project).get("dropBox")
     usable = drop_box if drop_box is not None and Path(drop_box).is_dir() else None
-    path = install(repository, api.url("pushes", "doorbell", project), project, usable, force=force)
+    if (repository / ".hg").is_dir():
+        path = install_mercurial_ring(repository, project, usable, hooks_dir)
+    else:
+        path = install(repository, api.url("pushes", "doorbell", project), project, usable, force=force)
     if usable is None:
         out.progress(
             "liftlock's drop box is not on this machine: rings go by HTTP alone, and the poll finds the rest"

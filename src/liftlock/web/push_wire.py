@@ -25,6 +25,7 @@ def project_input(name: str, payload: Mapping[str, Any]) -> Project:
         level=payload["level"],
         branches=payload["branches"],
         trust_domain=payload["trustDomain"],
+        vcs=payload.get("vcs", "git"),
     )
 
 

@@ -1,7 +1,8 @@
 """What `.taskcluster.yml` is rendered with when a push has landed.
 
 For a git repository `tasks_for` is `github-push`, the one value by which taskgraph knows a push to git, and beside
-`push` and `repository` there is an `event` of the form that templates written for that forge read.
+`push` and `repository` there is an `event` of the form that templates written for that forge read. For a Mercurial
+repository it is `hg-push`, without an `event`.
 
 Source: docs/reference/pushes.md#context
 """
@@ -15,7 +16,7 @@ from liftlock.domain.pushes.project import Project
 from liftlock.domain.pushes.push import Commit, Push
 from liftlock.values.instants import format_instant
 
-TASKS_FOR: Final = {"git": "github-push"}
+TASKS_FOR: Final = {"git": "github-push", "hg": "hg-push"}
 
 
 def push_context(project: Project, push: Push, commit: Commit, *, now: datetime) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def push_context(project: Project, push: Push, commit: Commit, *, now: datetime)
             "level": str(project.level),
             "type": project.vcs,
         },
-        "event": _event(project, push, commit),
+        **({"event": _event(project, push, commit)} if project.vcs == "git" else {}),
         "ownTaskId": push.task_id,
         "taskGroupId": push.task_id,
         "now": format_instant(now),

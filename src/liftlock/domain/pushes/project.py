@@ -9,7 +9,7 @@ Source: docs/reference/pushes.md#projects
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Final, Literal, cast, get_args
 
 import msgspec
 
@@ -37,6 +37,10 @@ _ADDRESSES = (
 )
 
 
+Vcs = Literal["git", "hg"]
+"""The kind of repository; of Mercurial's, the named branches count."""
+
+
 class Project(msgspec.Struct, frozen=True, kw_only=True):
     """A registered repository. Made by `define_project` only, so that every field has been checked."""
 
@@ -45,7 +49,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """`https://<host>/<path>`, no trailing `/` or `.git`; unique among projects, since roles are named after it."""
     fetch_address: str
     """An absolute path, or a file, https or ssh URL without a password."""
-    vcs: Literal["git"] = "git"
+    vcs: Vcs = "git"
     level: int
     branches: tuple[str, ...]
     """Patterns of the branches whose pushes count: a name, or a prefix and a final `*`."""
@@ -71,7 +75,14 @@ def is_branch_name(text: str) -> bool:
 
 
 def define_project(
-    *, name: str, identity: str, fetch_address: str, level: int, branches: list[str], trust_domain: str
+    *,
+    name: str,
+    identity: str,
+    fetch_address: str,
+    level: int,
+    branches: list[str],
+    trust_domain: str,
+    vcs: str = "git",
 ) -> Project:
     """Return the checked project; a trailing `/` or `.git` of the identity is removed.
 
@@ -79,6 +90,8 @@ def define_project(
         RequestArgumentsError: the name is none.
         InputInvalidError: another field is not of its form; the message names it.
     """
+    if vcs not in get_args(Vcs):
+        raise InputInvalidError(f"vcs: expected git or hg, got {vcs[:64]!r}")
     if level not in LEVELS:
         raise InputInvalidError(f"level: expected 1, 2 or 3, got {level!r}")
     if _TRUST_DOMAIN.match(trust_domain) is None:
@@ -87,6 +100,7 @@ def define_project(
         name=project_name(name),
         identity=_identity(identity),
         fetch_address=_fetch_address(fetch_address),
+        vcs=cast(Vcs, vcs),
         level=level,
         branches=_branches(branches),
         trust_domain=trust_domain,

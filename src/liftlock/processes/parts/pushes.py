@@ -7,6 +7,8 @@ from pathlib import Path
 
 from liftlock.adapters.doorbells.drop_box import DropBox
 from liftlock.adapters.git.mirror import GitMirrors
+from liftlock.adapters.mercurial.by_kind import MirrorsByKind
+from liftlock.adapters.mercurial.mirror import MercurialMirrors
 from liftlock.adapters.sql.push_store import SqlPushStore
 from liftlock.domain.actions.policy import Policy, parse_policy
 from liftlock.errors import InputInvalidError
@@ -30,11 +32,13 @@ LOOK_AT_DROP_BOX_S = 5.0
 def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction]:
     """Return the pushes service, and the guard of managed action hooks."""
     store = SqlPushStore(base.engine)
-    repository = GitMirrors(base.directory / "mirrors")
+    mirrors = base.directory / "mirrors"
+    repository = MirrorsByKind({"git": GitMirrors(mirrors), "hg": MercurialMirrors(mirrors)})
     admit = AdmitHooks(store, hooks.hooks, _policy(base.told.policy))
     observe = ObservePush(store, repository, base.clock, base.entropy)
     start = StartDecision(store, repository, admit, base.authorizer, base.create_task, base.clock)
-    drop_box = DropBox.make(Path(base.told.drop_box) if base.told.drop_box else base.directory / "doorbell")
+    path = Path(base.told.drop_box) if base.told.drop_box else base.directory / "doorbell"
+    drop_box = DropBox.make(path, base.clock)
     watch = WatchPushes(store, observe, start, drop_box, base.wakeups, base.clock)
     routes = api_pushes.routes(
         Projects(store, repository),

@@ -1,0 +1,1 @@
+"""Repositories by the program `hg`, run as the control plane's own user."""
