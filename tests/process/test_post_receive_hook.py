@@ -12,6 +12,7 @@ import pytest
 
 from git_source import commit, git, new_source
 from liftlock.adapters.doorbells.drop_box import DropBox
+from liftlock.adapters.system.clock import SystemClock
 from liftlock.cli.post_receive import install, script
 from liftlock.domain.pushes.push import Claim
 from liftlock.ports.doorbells import Ring
@@ -79,7 +80,7 @@ def test_the_hook_ends_while_nobody_has_answered_its_ring(tmp_path: Path, listen
 
 
 async def test_a_ring_is_left_where_nobody_answers(tmp_path: Path) -> None:
-    box = DropBox.make(tmp_path / "rings")
+    box = DropBox.make(tmp_path / "rings", SystemClock())
     lines = f"{REV} {'b' * 40} refs/heads/dev/x\n{REV} {'0' * 40} refs/heads/gone\n{REV} {REV} refs/tags/v1\nnonsense\n"
     ended = _run(tmp_path, _dead_url(), box.path, lines, GL_USER="robin", LOGNAME="git")
     assert (ended.returncode, ended.stderr) == (0, "")

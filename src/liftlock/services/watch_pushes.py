@@ -90,9 +90,7 @@ class WatchPushes:
 
     async def step(self) -> None:
         """Begin to look at every project that was rung for, and at all of them if it is time; don't wait for them."""
-        for ring in await self._doorbells.take():
-            if await self._store.project(ring.project) is not None:
-                self._note(ring.project, ring.claims)
+        await self._answer_doorbells()
         now = self._clock.now()
         if self._polled is None or now - self._polled >= POLL - RECOVERY:
             self._polled = now
@@ -101,6 +99,17 @@ class WatchPushes:
         for name, watched in self._watched.items():
             if watched.rung and watched.running is None:
                 watched.running = asyncio.create_task(self._look(name, watched))
+
+    async def _answer_doorbells(self) -> None:
+        """Note the rings that were left; whatever goes wrong with them, polling goes on."""
+        try:
+            rings = await self._doorbells.take()
+        except Exception:  # noqa: BLE001 -- what strangers leave must not end what finds pushes without them
+            _log.exception("the rings that were left could not be taken")
+            return
+        for ring in rings:
+            if await self._store.project(ring.project) is not None:
+                self._note(ring.project, ring.claims)
 
     async def settle(self) -> None:
         """Return when nothing that was begun is running any more."""
