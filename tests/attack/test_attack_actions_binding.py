@@ -10,6 +10,7 @@ import pytest
 
 from access_world import NOW
 from liftlock.adapters.sql.engine import Engine
+from liftlock.adapters.sql.script import Script, Sql
 from liftlock.domain.actions.hook_definition import action_hook
 from liftlock.domain.actions.naming import ActionHookName, short_of
 from liftlock.domain.credentials.certificates import Credentials
@@ -320,3 +321,17 @@ async def test_a_simulated_fire_is_bound_as_a_real_one(
     assert found.task is None
     assert found.problem is not None
     assert "push.revision" in found.problem
+
+
+@pytest.mark.parametrize("decision", ["pending", "none", "failed"])
+async def test_a_push_without_a_started_decision_offers_nothing(
+    world: PushWorld, push: Push, mallory: Credentials, decision: str
+) -> None:
+    """Nothing else differs from what runs: the task exists and has its scopes, but the record says it does not count."""
+
+    def script() -> Script[None]:
+        yield Sql("UPDATE push SET decision = $1 WHERE task_id = $2", (decision, push.task_id))
+
+    await world.engine.write(script, None)
+    error = await refused(world, mallory, payload_of(push), hook_of(push))
+    assert error.details["rule"] == "decision"

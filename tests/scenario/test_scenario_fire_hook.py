@@ -17,6 +17,7 @@ from liftlock.errors import (
     NotFoundError,
     RefusedError,
     ReplayedRequestError,
+    StaleSnapshotError,
     TemplateRefusedError,
 )
 from liftlock.values.json import digest
@@ -175,3 +176,17 @@ async def test_an_id_in_use_by_another_task_is_a_conflict_only_if_it_was_free_be
     with pytest.raises(ConflictError):
         await world.fire_with(TooEarly()).by_trigger(caller, GROUP, HOOK, {"taskId": task_id(7)}, later)
     assert await _definition(world, first.task_id) == before
+
+
+async def test_a_caller_who_was_authorised_by_roles_that_have_changed_fires_nothing(
+    world: HooksWorld,
+) -> None:
+    """The right to trigger and the hook's role are decided from one state of roles and clients."""
+    await world.create()
+    caller = await world.access.caller(world.alice)
+    await world.access.make_role("something-else", "a:b")
+    with pytest.raises(StaleSnapshotError):
+        await world.fire.by_trigger(caller, GROUP, HOOK, {"word": "hello"}, NOW)
+    assert await world.fires() == []
+    fired = await world.trigger({"word": "hello"})
+    assert fired.status is not None, "authorised anew, the same request fires"
