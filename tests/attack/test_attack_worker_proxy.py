@@ -55,6 +55,7 @@ class Tasks:
     def __init__(self, served: Served) -> None:
         self.queue = taskcluster.Queue(served.options)  # type: ignore[attr-defined]
         self.served = served
+        self.log = ""
 
     async def run(self, program: str, *scopes: str) -> tuple[list[Any], dict[str, Any]]:
         """Run Python in a task with `scopes`; return what it told and the inputs manifest."""
@@ -74,6 +75,7 @@ class Tasks:
             time.sleep(0.05)
         log = self._artifact(task_id, "public/logs/live.log")
         assert status["state"] == "completed", log
+        self.log = log
         told = [
             json.loads(line.removeprefix("SAID ")) for line in log.splitlines() if line.startswith("SAID ")
         ]
@@ -233,3 +235,30 @@ tell(len(key), key)
     async with worker(control, tmp_path) as tasks:
         told, _ = await tasks.run(program, "secrets:get:project/x")
     assert told == [[17, "[hidden]"]]
+
+
+async def test_a_secret_does_not_reach_the_log_as_json_or_python_write_it(
+    control: Served, tmp_path: Path
+) -> None:
+    secrets = taskcluster.Secrets(control.options)  # type: ignore[attr-defined]
+    given = {"key": 'quo"ted\\back/slash\nünïcode', "pin": 987654321}
+    await asyncio.to_thread(
+        secrets.set, "project/x", {"secret": given, "expires": "2099-01-01T00:00:00.000Z"}
+    )
+    program = """
+status, body, _ = call("GET", "/api/secrets/v1/secret/project%2Fx")
+said = json.loads(body)
+key, pin = said["secret"]["key"], said["secret"]["pin"]
+tell(json.loads(json.dumps("expires " + said["expires"][:4])))
+for shown in (body, json.dumps(said), json.dumps(said, ensure_ascii=False), repr(said), str(pin), ascii(key)):
+    print("SHOWN", shown)
+"""
+    async with worker(control, tmp_path) as tasks:
+        told, _ = await tasks.run(program, "secrets:get:project/x")
+        log = tasks.log
+    assert told == [["expires 2099"]]
+    shown = [line for line in log.splitlines() if line.startswith("SHOWN ")]
+    assert len(shown) == 6
+    for line in shown:
+        assert "[hidden]" in line
+        assert not [piece for piece in ("quo", "ted", "slash", "code", "987654321") if piece in line]

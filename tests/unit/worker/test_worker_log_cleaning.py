@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -127,6 +128,36 @@ def test_a_secret_cut_by_chunks_is_masked_and_text_before_it_is_not_held() -> No
 def test_a_secret_is_masked_in_its_usual_spellings(spelling: str) -> None:
     mask = Mask(["pass word/=+1", "first line\n  second line\n"])
     assert mask.whole(f"<{spelling}>") == "<[hidden]>"
+
+
+TRICKY = "p\"w\\d/<é>\n'q\u2028&\U0001f511x"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        json.dumps(TRICKY),
+        json.dumps({"deep": [TRICKY]}, ensure_ascii=False),
+        json.dumps(TRICKY).replace("/", "\\/"),
+        json.dumps(TRICKY).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
+        json.dumps(json.loads(json.dumps(TRICKY)), indent=2),
+        repr(TRICKY),
+        repr([TRICKY]),
+        ascii(TRICKY),
+        repr(TRICKY.encode()),
+    ],
+)
+def test_a_secret_is_masked_as_json_and_python_write_it(shown: str) -> None:
+    masked = Mask([TRICKY]).whole(f"token={shown}!")
+    assert "[hidden]" in masked
+    assert not {"w", "q"} & set(masked)
+
+
+@given(st.text(min_size=6, max_size=30).filter(lambda text: len(text.strip()) == len(text)))
+def test_whatever_a_secret_is_made_of_its_notations_are_masked(secret: str) -> None:
+    shown = [json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), ascii(secret)]
+    for one in shown:
+        assert Mask([secret]).whole(one) == f"{one[0]}[hidden]{one[-1]}"
 
 
 def test_a_value_too_short_to_hide_leaves_the_log_readable() -> None:

@@ -180,7 +180,7 @@ async def test_what_the_secrets_service_tells_is_masked_from_then_on(tmp_path: P
             200, b'{"secret": {"key": "a-real-secret"}, "expires": "2026-01-01"}'
         )
         await world.send(get("/api/secrets/v1/secret/project%2Fx", "Connection: close"))
-    assert "a-real-secret" in world.hidden
+    assert world.hidden == ["a-real-secret"]
 
 
 async def test_without_a_control_plane_the_task_gets_502(tmp_path: Path) -> None:

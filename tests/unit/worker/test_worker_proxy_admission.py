@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liftlock.worker.proxy.admission import MAX_BODY_BYTES, Admitted, Refusal, admit, returned
-from liftlock.worker.proxy.rewriting import rewritten_address, rewritten_headers, rewritten_json, texts
+from liftlock.worker.proxy.rewriting import rewritten_address, rewritten_headers, rewritten_json, secret_texts
 
 ROOT, INSIDE = "http://control.example:8080", "http://127.0.0.1:8073"
 
@@ -167,9 +167,31 @@ def test_only_the_address_fields_of_an_answer_are_rewritten() -> None:
         assert rewritten_json(untouched, ROOT, INSIDE) == untouched
 
 
-def test_the_texts_of_a_secret_are_found_at_any_depth() -> None:
-    assert sorted(texts(b'{"secret": {"key": "long-enough", "n": [1, {"a": "another-one"}, "short"]}}')) == [
+def test_texts_and_long_numbers_of_a_secret_are_found_at_any_depth() -> None:
+    secret = b'{"key": "long-enough", "n": [1, 12345, {"a": "another-one", "pin": 123456}, -7.5, 1234567.0, true, null]}'
+    assert sorted(secret_texts(b'{"secret": ' + secret + b"}")) == [
+        "123456",
+        "1234567",
+        "1234567.0",
         "another-one",
         "long-enough",
     ]
-    assert texts(b"no json") == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no json",
+        b'{"secret": "\xff\xff\xff\xff\xff\xff\xff"}',
+        b'{"secret": ' + b"[" * 5000,
+        b'["secret-in-a-list"]',
+        b'{"secrets": ["project/some-name"]}',
+    ],
+)
+def test_what_is_no_answer_with_a_secret_holds_none(content: bytes) -> None:
+    assert secret_texts(content) == []
+
+
+def test_when_a_secret_expires_is_no_secret() -> None:
+    said = b'{"secret": {"key": "very-secret"}, "expires": "2099-01-01T00:00:00.000Z"}'
+    assert secret_texts(said) == ["very-secret"]

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 HIDDEN = "[hidden]"
 LEAST_CHARS = 6
 """Shorter values are not secrets that could be hidden: replacing them would destroy the log and tell them anyway."""
 MOST_CHARS = 16 * 1024
-MOST_SECRETS = 1000
+MOST_SECRETS = 4000
+"""Spellings that are masked: several of each secret."""
+_FOR_HTML = {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
 
 
 def spellings(secret: str) -> set[str]:
-    """Return the texts in which `secret` may stand in a log: itself, its lines, percent-encoded, in base64."""
-    found = {secret, *(line.strip() for line in secret.splitlines()), quote(secret, safe=""), quote(secret)}
+    """Return the texts in which `secret` may stand in a log.
+
+    Itself and its lines; percent-encoded; in base64; and as JSON (ASCII or UTF-8, with or without escaped slashes, angle
+    brackets and ampersands) and Python write it between quotes.
+    """
+    found = {secret, *(line.strip() for line in secret.splitlines())}
+    found |= {written for one in found for written in _quoted(one)}
+    found |= {quote(secret, safe=""), quote(secret)}
     raw = secret.encode("utf-8", "replace")
     found |= {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
     found |= {one.rstrip("=") for one in found if one.endswith("=")}
     return {one for one in found if LEAST_CHARS <= len(one) <= MOST_CHARS}
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Yield `text` as it stands between quotes in JSON and in Python's own notation of text and bytes."""
+    for ascii_only in (True, False):
+        written = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        yield from (written, written.replace("/", "\\/"), written.translate(_FOR_HTML))
+    plain = repr(text)[1:-1]
+    yield from (
+        plain,
+        plain.replace("'", "\\'"),
+        ascii(text)[1:-1],
+        repr(text.encode("utf-8", "replace"))[2:-1],
+    )
 
 
 class Mask:

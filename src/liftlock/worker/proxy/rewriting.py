@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
+from liftlock.errors import MalformedPayloadError
+from liftlock.values.json import decode, encode
 
 MAX_REWRITTEN_BYTES = 1 << 20
+LEAST_DIGITS = 6
+"""Shorter numbers would mask half a log: years, sizes, counts."""
 _FIELDS = ("url", "putUrl")
 
 
@@ -34,8 +37,8 @@ def rewritten_json(content: bytes, root_url: str, inside: str) -> bytes:
     if root_url.encode() not in content:
         return content
     try:
-        said: Any = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
+        said: Any = decode(content, what="answer")
+    except MalformedPayloadError:
         return content
     if not isinstance(said, dict):
         return content
@@ -45,15 +48,19 @@ def rewritten_json(content: bytes, root_url: str, inside: str) -> bytes:
         if isinstance(address, str):
             said[field] = rewritten_address(address, root_url, inside)
             changed = changed or said[field] != address
-    return msgspec.json.encode(said) if changed else content
+    return encode(said) if changed else content
 
 
-def texts(content: bytes, *, least: int = 6) -> list[str]:
-    """Return every text of at least `least` characters in a JSON document, keys left out; empty if it is no JSON."""
+def secret_texts(content: bytes) -> list[str]:
+    """Return every text and number in the `secret` of the secrets service's answer, keys left out; [] if it has none.
+
+    Which of them are long enough to be masked is for the mask to say; of numbers only those of `LEAST_DIGITS` count.
+    """
     try:
-        pending: list[Any] = [msgspec.json.decode(content)]
-    except (msgspec.DecodeError, RecursionError):
+        said: Any = decode(content, what="answer")
+    except MalformedPayloadError:
         return []
+    pending = [said.get("secret")] if isinstance(said, dict) else []
     found: list[str] = []
     while pending:
         value = pending.pop()
@@ -61,6 +68,16 @@ def texts(content: bytes, *, least: int = 6) -> list[str]:
             pending.extend(value.values())
         elif isinstance(value, list):
             pending.extend(value)
-        elif isinstance(value, str) and len(value) >= least:
+        elif isinstance(value, str):
             found.append(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found += _numerals(value)
     return found
+
+
+def _numerals(value: int | float) -> list[str]:
+    """Return how a number is written: as it is, and a whole one that came with a fraction or exponent without it."""
+    written = [str(value)]
+    if abs(value) < 2**63 and value == int(value) and str(int(value)) not in written:
+        written.append(str(int(value)))
+    return [one for one in written if sum(character.isdigit() for character in one) >= LEAST_DIGITS]

@@ -14,7 +14,12 @@ from liftlock.errors import LiftlockError
 from liftlock.ports.queue_client import ForwardAnswer, ForwardRequest, QueueClient
 from liftlock.worker.proxy.admission import Admitted, Refusal, admit, returned
 from liftlock.worker.proxy.connection import ClosedError, Connection
-from liftlock.worker.proxy.rewriting import MAX_REWRITTEN_BYTES, rewritten_headers, rewritten_json, texts
+from liftlock.worker.proxy.rewriting import (
+    MAX_REWRITTEN_BYTES,
+    rewritten_headers,
+    rewritten_json,
+    secret_texts,
+)
 
 PORT = 8073
 """Inside the sandbox, on 127.0.0.1."""
@@ -136,7 +141,7 @@ class ApiProxy:
                 return
         content = bytes(start)
         if secret:
-            self._hide(texts(content))
+            self._hide(secret_texts(content))
         await connection.answer_whole(
             answer.status, headers, rewritten_json(content, self._queue.root_url, INSIDE_URL)
         )
