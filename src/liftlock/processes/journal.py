@@ -50,7 +50,8 @@ class Sparing(logging.Filter):
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
         self._known[key] = (now, 0)
-        record.again = again
+        if again:
+            record.again = again
         return True
 
 

@@ -39,7 +39,7 @@ def sqlite_unusable(path: Path, error: apsw.Error) -> StorageError:
 
 def postgresql_unusable(address: str, error: Exception) -> StorageError:
     """Return what to raise if PostgreSQL at `address` can't be reached or refuses."""
-    if isinstance(error, ValueError):  # its text may quote a part of the address, so it is not repeated
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # its text may quote the address
         return StorageError(
             f"PostgreSQL at {place_of(address)}: --database is no valid address; expected"
             " postgresql://USER:PASSWORD@HOST:PORT/NAME, with special characters percent-encoded"
