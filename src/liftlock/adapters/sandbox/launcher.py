@@ -95,7 +95,11 @@ class Launcher:
 
     def _answer(self) -> bool:
         """Take one request and answer it, now or when its chore is done; False: the worker is gone."""
-        received = p.receive_request(self._channel)
+        try:
+            received = p.receive_request(self._channel)
+        except SandboxFailedError as error:  # it has no number that could be answered; nothing else suffers
+            self._reply(0, p.Failed(error.message))
+            return True
         if received is None:
             return False
         packet, descriptors = received
