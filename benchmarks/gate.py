@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from gate_world import GateWorld, GitPair, MercurialPair, gate_world, record
+from gate_world import CompiledGitPair, GateWorld, GitPair, MercurialPair, gate_world, record
 
 TIMER = """
 import time
@@ -73,8 +73,9 @@ def decisions(world: GateWorld, rounds: int) -> list[Cost]:
 
 def git_pushes(world: GateWorld, rounds: int) -> list[Cost]:
     """Return what the hook adds to a push of one commit to git."""
-    plain, gated = GitPair(world, "plain", install=False), GitPair(world, "gated")
-    for pair in (plain, gated):
+    plain = GitPair(world, "plain", install=False)
+    script, compiled = GitPair(world, "script"), CompiledGitPair(world, "compiled")
+    for pair in (plain, script, compiled):
         pair.commit("first")
         assert pair.push().returncode == 0
 
@@ -86,10 +87,13 @@ def git_pushes(world: GateWorld, rounds: int) -> list[Cost]:
         assert done.returncode == 0, done.stderr
         return took
 
-    pairs = [(push(plain), push(gated)) for _ in range(rounds * 10)]
-    base = statistics.median(before for before, _ in pairs)
-    added = [after - base for _, after in pairs]
-    return [Cost("git push, Python hook", "ms", added, 20.0, f"on {base:.1f} ms without")]
+    rows = [(push(plain), push(script), push(compiled)) for _ in range(rounds * 10)]
+    base = statistics.median(row[0] for row in rows)
+    note = f"on {base:.1f} ms without"
+    return [
+        Cost("git push, Python hook", "ms", [row[1] - base for row in rows], 20.0, note),
+        Cost("git push, compiled hook", "ms", [row[2] - base for row in rows], 6.0, note),
+    ]
 
 
 def mercurial_pushes(world: GateWorld, commits: int, rounds: int) -> list[Cost]:

@@ -295,6 +295,13 @@ class GitPair:
         return dict(line.split(" ", 1) for line in listed.splitlines())
 
 
+class CompiledGitPair(GitPair):
+    """The same with the hook that is compiled."""
+
+    def __init__(self, world: GateWorld, name: str = "widget", *options: str) -> None:
+        super().__init__(world, name, "--client", "compiled", *options)
+
+
 class MercurialPair:
     """A repository with the gate's hook, and a clone that pushes to it over the ssh protocol."""
 

@@ -6,9 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from gate_world import GateWorld, GitPair, gate_world, record
+from gate_world import CompiledGitPair, GateWorld, GitPair, gate_world, record
 
 pytestmark = pytest.mark.process
+
+
+@pytest.fixture(params=[GitPair, CompiledGitPair], ids=["python", "compiled"])
+def pair_type(request: pytest.FixtureRequest) -> type[GitPair]:
+    """The hook in Python and the compiled one: they do the same."""
+    found: type[GitPair] = request.param
+    return found
 
 
 @pytest.fixture
@@ -18,10 +25,12 @@ def world() -> Iterator[GateWorld]:
         yield made
 
 
-def test_a_sensitive_bug_is_rejected_and_passes_once_approval_is_granted(world: GateWorld) -> None:
+def test_a_sensitive_bug_is_rejected_and_passes_once_approval_is_granted(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
     """D1, D2."""
     feed = world.fed(record(7))
-    pair = GitPair(world)
+    pair = pair_type(world)
     pair.commit("Bug 8 - ordinary")
     assert pair.push().returncode == 0
     commit = pair.commit("Bug 7 - overflow. r=alice a=dveditz")
@@ -39,9 +48,9 @@ def test_a_sensitive_bug_is_rejected_and_passes_once_approval_is_granted(world: 
     feed.close()
 
 
-def test_the_hook_looks_at_every_ref_and_every_new_commit(world: GateWorld) -> None:
+def test_the_hook_looks_at_every_ref_and_every_new_commit(world: GateWorld, pair_type: type[GitPair]) -> None:
     feed = world.fed(record(7))
-    pair = GitPair(world)
+    pair = pair_type(world)
     pair.commit("first")
     assert pair.push().returncode == 0
     pair.commit("Bug 7 - hidden in the middle")
@@ -55,10 +64,12 @@ def test_the_hook_looks_at_every_ref_and_every_new_commit(world: GateWorld) -> N
     feed.close()
 
 
-def test_a_commit_that_is_in_the_repository_already_is_not_judged_again(world: GateWorld) -> None:
+def test_a_commit_that_is_in_the_repository_already_is_not_judged_again(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
     """It landed while its bug was not sensitive; merging its branch to another one must not be stopped by it."""
     feed = world.fed()
-    pair = GitPair(world)
+    pair = pair_type(world)
     pair.commit("first")
     assert pair.push().returncode == 0
     pair.commit("Bug 7 - x")
@@ -71,11 +82,13 @@ def test_a_commit_that_is_in_the_repository_already_is_not_judged_again(world: G
     feed.close()
 
 
-def test_the_uplift_rule_looks_at_what_is_new_to_the_branch(world: GateWorld) -> None:
+def test_the_uplift_rule_looks_at_what_is_new_to_the_branch(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
     """D5."""
     world.set_policy('[repository.widget]\nuplift = { beta = "approval-beta" }\nrules.uplift = "enforce"\n')
     feed = world.fed(record(7, reason="approved"))
-    pair = GitPair(world)
+    pair = pair_type(world)
     pair.commit("first")
     assert pair.push("HEAD:refs/heads/main", "HEAD:refs/heads/beta").returncode == 0
     pair.commit("Bug 7 - x a=me")
@@ -87,9 +100,9 @@ def test_the_uplift_rule_looks_at_what_is_new_to_the_branch(world: GateWorld) ->
     feed.close()
 
 
-def test_deleting_and_moving_refs_back_needs_no_commits(world: GateWorld) -> None:
+def test_deleting_and_moving_refs_back_needs_no_commits(world: GateWorld, pair_type: type[GitPair]) -> None:
     feed = world.fed(record(7))
-    pair = GitPair(world)
+    pair = pair_type(world)
     pair.commit("first")
     pair.commit("second")
     assert pair.push("HEAD:refs/heads/main", "HEAD:refs/heads/other").returncode == 0
@@ -99,9 +112,11 @@ def test_deleting_and_moving_refs_back_needs_no_commits(world: GateWorld) -> Non
     feed.close()
 
 
-def test_messages_that_are_not_utf8_and_tags_of_blobs_are_looked_at(world: GateWorld) -> None:
+def test_messages_that_are_not_utf8_and_tags_of_blobs_are_looked_at(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
     feed = world.fed(record(7))
-    pair = GitPair(world)
+    pair = pair_type(world)
     pair.commit(b"caf\xe9 \xff\xfe\n\nnothing")
     blob = pair.run("hash-object", "-w", "--stdin", input="content").stdout.strip()
     pair.run("tag", "blob", blob)
@@ -112,9 +127,9 @@ def test_messages_that_are_not_utf8_and_tags_of_blobs_are_looked_at(world: GateW
     feed.close()
 
 
-def test_replacement_refs_do_not_change_what_is_looked_at(world: GateWorld) -> None:
+def test_replacement_refs_do_not_change_what_is_looked_at(world: GateWorld, pair_type: type[GitPair]) -> None:
     feed = world.fed(record(7))
-    pair = GitPair(world)
+    pair = pair_type(world)
     clean = pair.commit("clean")
     assert pair.push().returncode == 0
     bad = pair.commit("Bug 7 - x")
@@ -123,11 +138,13 @@ def test_replacement_refs_do_not_change_what_is_looked_at(world: GateWorld) -> N
     feed.close()
 
 
-def test_warn_mode_lets_in_and_counts_what_it_would_have_rejected(world: GateWorld) -> None:
+def test_warn_mode_lets_in_and_counts_what_it_would_have_rejected(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
     """D5."""
     world.set_policy('[defaults.rules]\nsecurity-approval = "warn"\napproval-token = "warn"\n')
     feed = world.fed(record(7))
-    pair = GitPair(world)
+    pair = pair_type(world)
     pair.commit("Bug 7 - x")
     landed = pair.push()
     assert landed.returncode == 0
@@ -136,9 +153,11 @@ def test_warn_mode_lets_in_and_counts_what_it_would_have_rejected(world: GateWor
     feed.close()
 
 
-def test_an_override_lets_one_bug_pass_and_is_written_down(world: GateWorld) -> None:
+def test_an_override_lets_one_bug_pass_and_is_written_down(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
     feed = world.fed(record(7), record(9))
-    pair = GitPair(world)
+    pair = pair_type(world)
     pair.commit("Bug 7 - x")
     assert pair.push().returncode == 1
     done = world.liftlock("override", "7", "--reason", "chemspill", "--repository", "widget")
@@ -156,10 +175,12 @@ def test_an_override_lets_one_bug_pass_and_is_written_down(world: GateWorld) -> 
     feed.close()
 
 
-def test_a_would_be_rejection_first_asks_for_the_bug_once_more(world: GateWorld) -> None:
+def test_a_would_be_rejection_first_asks_for_the_bug_once_more(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
     """The approval was granted a moment ago and its event is still on the way."""
     feed = world.fed(record(7))
-    pair = GitPair(world)
+    pair = pair_type(world)
     pair.commit("Bug 7 - x a=me")
     feed.truth[7] = record(7, 6, "approved")
     landed = pair.push()
@@ -169,9 +190,11 @@ def test_a_would_be_rejection_first_asks_for_the_bug_once_more(world: GateWorld)
     feed.close()
 
 
-def test_a_re_read_that_is_older_or_does_not_come_changes_nothing(world: GateWorld) -> None:
+def test_a_re_read_that_is_older_or_does_not_come_changes_nothing(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
     feed = world.fed(record(7, seq=5))
-    pair = GitPair(world)
+    pair = pair_type(world)
     pair.commit("Bug 7 - x a=me")
     feed.truth[7] = record(7, 4, "approved")
     assert pair.push().returncode == 1

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from gate_world import GateWorld, GitPair, MercurialPair, gate_world, record
+from gate_world import CompiledGitPair, GateWorld, GitPair, MercurialPair, gate_world, record
 
 pytestmark = pytest.mark.process
 Pair = type[GitPair] | type[MercurialPair]
-BOTH = pytest.mark.parametrize("pair_type", [GitPair, MercurialPair])
+BOTH = pytest.mark.parametrize("pair_type", [GitPair, CompiledGitPair, MercurialPair])
 
 
 @pytest.fixture

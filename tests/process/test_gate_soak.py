@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gate_world import GateWorld, GitPair, MercurialPair, gate_world, record
+from gate_world import CompiledGitPair, GateWorld, GitPair, MercurialPair, gate_world, record
 
 COUNT = 100_000
 FEW = 3_000
@@ -33,10 +33,13 @@ def world() -> Iterator[GateWorld]:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("pair_type", [GitPair, CompiledGitPair])
 @pytest.mark.parametrize("count", [FEW, pytest.param(COUNT, marks=pytest.mark.soak)])
-def test_a_large_git_push_is_rejected_for_its_last_commit(world: GateWorld, count: int) -> None:
+def test_a_large_git_push_is_rejected_for_its_last_commit(
+    world: GateWorld, count: int, pair_type: type[GitPair]
+) -> None:
     world.fed(record(7))
-    pair = GitPair(world)
+    pair = pair_type(world)
     who = b"tester <t@example.org> 0 +0000"
     lines = []
     for n in range(count):

@@ -53,12 +53,28 @@ def gate() -> None:
     show_default=True,
     help="Where hooks of Mercurial repositories are kept: not writable by pushers.",
 )
+@click.option(
+    "--client",
+    type=click.Choice(["python", "compiled"]),
+    default="python",
+    show_default=True,
+    help="The git hook: a Python script, or a program built now by the C compiler, which costs a third.",
+)
 @click.option("--self-test/--no-self-test", default=True, help="Push a canary that must be rejected.")
 @click.option("--force", is_flag=True, help="Replace a pre-receive hook that is not liftlock's.")
 @_run_option
 @json_option
 def install(
-    out: Output, path: Path, name: str, fail: str, hooks_dir: Path, run: Path, *, self_test: bool, force: bool
+    out: Output,
+    path: Path,
+    name: str,
+    fail: str,
+    hooks_dir: Path,
+    client: str,
+    run: Path,
+    *,
+    self_test: bool,
+    force: bool,
 ) -> None:
     """Put the gate's hook into the git or Mercurial repository at PATH, and prove that it works.
 
@@ -66,12 +82,14 @@ def install(
     closed rejects it.
     """
     repository = GateRepository.at(path)
-    written = gate_install.install(repository, name, run, fail, hooks_dir, force=force)
+    written = gate_install.install(
+        repository, name, run, fail, hooks_dir, compiled=client == "compiled", force=force
+    )
     out.progress(f"installed {written}")
     if self_test:
         token = gate_install.canary_token()
-        with GateClient(run) as client:
-            client.ask("canary", token=token)
+        with GateClient(run) as gated:
+            gated.ask("canary", token=token)
         gate_install.push_canary(repository, token)
         out.progress("a canary push was rejected by the gate, as it should be")
     found = {"hook": str(written), "repository": name, "kind": repository.kind, "selfTest": self_test}

@@ -35,11 +35,13 @@ def stub(name: str, **values: str) -> str:
     return text
 
 
-def install(repository: GateRepository, name: str, run: Path, fail: str, hooks: Path, *, force: bool) -> Path:
+def install(
+    repository: GateRepository, name: str, run: Path, fail: str, hooks: Path, *, compiled: bool, force: bool
+) -> Path:
     """Write the hook and return its path; what is there and is not liftlock's is replaced only with `force`.
 
     Raises:
-        UsageError: there is another hook, or git is not where it should be.
+        UsageError: there is another hook, git is not where it should be, or it can't be compiled.
     """
     values = {"SOCKET": str(run / "hook.sock"), "REPOSITORY": name, "FAIL": fail}
     if repository.kind == "git":
@@ -51,8 +53,11 @@ def install(repository: GateRepository, name: str, run: Path, fail: str, hooks: 
             raise UsageError(
                 f"{path} exists and is not liftlock's: call both from one script, or replace it with --force"
             )
-        body = stub("pre_receive.py", GIT=git, **values)
-        _write(path, f"#!/usr/bin/python3 -SI\n{MARK}\n{body}", 0o755)
+        if compiled:
+            _compile(path, {**values, "GIT": git, "MARK": MARK})
+        else:
+            body = stub("pre_receive.py", GIT=git, **values)
+            _write(path, f"#!/usr/bin/python3 -SI\n{MARK}\n{body}", 0o755)
         return path
     return mercurial_hook(
         repository, "gate", "pretxnchangegroup", stub("mercurial_hook.py", **values), hooks, name, "gate"
@@ -89,6 +94,45 @@ def install_mercurial_ring(folder: Path, project: str, drop_box: str | None, hoo
         )
     text = stub("mercurial_ring.py", PROJECT=project, DROP_BOX=drop_box)
     return mercurial_hook(GateRepository.at(folder), "ring", "changegroup", text, hooks, project, "ring")
+
+
+def _compile(path: Path, values: dict[str, str]) -> None:
+    """Build the compiled git hook in its place."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise UsageError("cc: not found: install a C compiler, or use --client python")
+    for setting, value in values.items():
+        if not value.isascii() or not value.isprintable() or set(value) & set('"\\'):
+            raise UsageError(f"{setting}: {value!r} can't be built into a compiled hook: use --client python")
+    defines = [f'-D{setting}="{value}"' for setting, value in values.items() if setting != "FAIL"]
+    source = resources.files("liftlock.gate.stubs") / "pre_receive.c"
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    done = subprocess.run(
+        [
+            compiler,
+            *(
+                "-std=gnu11",
+                "-O2",
+                "-Wall",
+                "-fPIE",
+                "-pie",
+                "-fstack-protector-strong",
+                "-D_FORTIFY_SOURCE=2",
+            ),
+            *("-Wl,-z,relro,-z,now", "-x", "c", "-o", str(staged), "-"),
+            *defines,
+            f"-DFAIL_CLOSED={int(values['FAIL'] == 'closed')}",
+        ],
+        input=source.read_bytes(),
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    if done.returncode:
+        raise UsageError(f"the hook could not be compiled: {done.stderr.decode('utf-8', 'replace')[-800:]}")
+    staged.chmod(0o755)
+    staged.replace(path)
 
 
 def _precompile(path: Path) -> None:
