@@ -8,6 +8,7 @@ Source: docs/reference/gate.md#wire
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -15,7 +16,7 @@ from liftlock.errors import MalformedPayloadError
 
 MAX_OBJECT: Final = 16_777_216
 _MAX_HEAD: Final = 160
-_HEX: Final = frozenset(b"0123456789abcdef")
+_HEAD: Final = re.compile(rb"([0-9a-f]{40,64}) ([a-z]{1,16}) ([0-9]{1,12})\n")
 
 
 class Raw(NamedTuple):
@@ -47,31 +48,26 @@ class Commits:
         data = self._rest + piece if self._rest else piece
         at = 0
         while True:
-            line = data.find(b"\n", at, at + _MAX_HEAD)
-            if line < 0:
-                if len(data) - at >= _MAX_HEAD:
+            head = _HEAD.match(data, at)
+            if head is None:
+                if len(data) - at >= _MAX_HEAD or b"\n" in data[at:]:
                     raise MalformedPayloadError("gate: the stream of commits is not understood")
                 break
-            name, kind, size = _head(data[at:line])
-            stop = line + 1 + size
+            name, kind, size = head.groups()
+            begin = head.end()
+            stop = begin + int(size)
             if stop >= len(data):
+                if int(size) > MAX_OBJECT:
+                    raise MalformedPayloadError(
+                        f"gate: an object of {int(size)} bytes, expected at most {MAX_OBJECT}"
+                    )
                 break
             if kind == b"commit":
-                yield _git(name, data[line + 1 : stop])
-            elif kind in {b"changeset", b"merge"}:
-                yield _mercurial(name, data[line + 1 : stop], merge=kind == b"merge")
+                yield _git(name.decode(), data[begin:stop])
+            elif kind == b"changeset" or kind == b"merge":  # noqa: PLR1714 -- in the innermost loop
+                yield _mercurial(name.decode(), data[begin:stop], merge=kind == b"merge")
             at = stop + 1
         self._rest = data[at:]
-
-
-def _head(line: bytes) -> tuple[str, bytes, int]:
-    parts = line.split(b" ")
-    if len(parts) != 3 or not parts[2].isdigit() or len(parts[2]) > 12 or not _HEX.issuperset(parts[0]):
-        raise MalformedPayloadError("gate: expected the name, kind and size of a commit")
-    size = int(parts[2])
-    if size > MAX_OBJECT:
-        raise MalformedPayloadError(f"gate: an object of {size} bytes, expected at most {MAX_OBJECT}")
-    return parts[0].decode(), parts[1], size
 
 
 def _git(name: str, content: bytes) -> Raw:
