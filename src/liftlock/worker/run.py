@@ -134,10 +134,11 @@ class TaskRun:
             return error.outcome, error.failed
         except (SandboxFailedError, IsolationUnavailableError) as error:
             log.lines.note(f"the sandbox failed: {error.message}")
-            return await self._after_failed_sandbox(), None
+            await self._try_sandbox()
+            return "worker-shutdown", None
         except QueueUnavailableError as error:
             log.lines.note(f"the control plane can't be reached: {error.message}")
-            return "internal-error", None
+            return "worker-shutdown", None
         except LiftlockError as error:
             if isinstance(error, ConflictError) and not await self._keeper.still_held():
                 raise
@@ -148,25 +149,27 @@ class TaskRun:
             log.lines.note("the worker failed; this is not the task's fault")
             return "internal-error", None
 
-    async def _after_failed_sandbox(self) -> Outcome:
-        """Return internal-error, or, if no sandbox can be made any more, that the worker ends, so that it is retried."""
+    async def _try_sandbox(self) -> None:
+        """Notice whether this worker can still make sandboxes; if not, it ends.
+
+        Either way the run is retried, as often as its task allows: what failed was not the task.
+        """
         try:
             scratch = await self._parts.sandbox.new_scratch(self._slot, DiskLimits(16 << 20, 1000))
             await self._parts.sandbox.remove_scratch(scratch)
         except LiftlockError:
             self._broken.set()
-            return "worker-shutdown"
-        return "internal-error"
 
     async def _finish(self, outcome: Outcome, body: RunBody, failed: Failed | None, log: RunLog) -> None:
         """Upload manifest, log and chain of trust, and resolve; each is repeated for as long as the claim holds.
 
-        A run that has no chain, though it ended by itself, is no one's to build upon: it ends as internal-error.
+        A run that has no chain, though it ended by itself, is no one's to build upon: it does not count, and is retried
+        where this worker's certificate is to blame.
         """
         run, parts, manifest = self._claim.run, self._parts, body.manifest(failed)
         uploads = Uploads(parts, self._claim, self._credentials, self._expires)
         if outcome in ("completed", "failed") and not await self._can_sign(log):
-            outcome = "internal-error"
+            outcome = "worker-shutdown"
         shown = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
         told = await self._persist(lambda: uploads.document(MANIFEST_NAME, JSON, shown), "the manifest")
         packed = await self._persist(log.upload, "the log")
