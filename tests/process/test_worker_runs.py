@@ -18,7 +18,7 @@ import pytest
 
 from fakes.certified_signer import CertifiedSigner, produced
 from fakes.fake_queue_client import lease
-from liftlock.errors import ConflictError
+from liftlock.errors import ConflictError, SandboxFailedError
 from liftlock.ports.queue_client import QueueUnavailableError
 from sandboxes import KINDS, living
 from worker_world import World, world
@@ -407,6 +407,21 @@ async def test_claims_of_a_predecessor_are_given_back_before_anything_else(tmp_p
     async with world(tmp_path, queue=again) as worker:
         assert await worker.resolved(run) == "worker-shutdown"
         assert worker.parts.journal.entries() == ()
+
+
+async def test_a_run_whose_sandbox_failed_is_given_back_and_the_worker_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_spec: object) -> None:
+        raise SandboxFailedError("somebody killed it")
+
+    async with world(tmp_path) as worker:
+        with monkeypatch.context() as broken:
+            broken.setattr(worker.parts.sandbox, "start", fail)
+            run = worker.add({"command": ["true"]})
+            assert await worker.resolved(run) == "worker-shutdown"
+        _, outcome = await worker.shell("true")
+        assert outcome == "completed"
 
 
 async def test_an_outage_while_a_run_ends_is_waited_for(tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ def test_a_range_beyond_the_end_can_not_be_satisfied(asked: str) -> None:
     assert (reply.status, reply.headers["content-range"]) == (416, "bytes */10")
 
 
-@pytest.mark.parametrize("asked", ["bytes=-", "bytes=5-3", "bytes=a-b", "bytes=0-1,3-4", "lines=0-1", "bytes=0-1\n"])
+@pytest.mark.parametrize(
+    "asked", ["bytes=-", "bytes=5-3", "bytes=a-b", "bytes=0-1,3-4", "lines=0-1", "bytes=0-1\n"]
+)
 def test_what_is_no_single_range_is_disregarded(asked: str) -> None:
     assert answer(range=asked).status == 200
 
