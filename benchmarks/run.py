@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import gate
 import latency
 import load
 
@@ -61,6 +62,7 @@ def rows(rounds: int) -> list[Row]:
             Row(f"{name}, 16 connections", "/s", rate, reference_rate, "reference", higher_is_better=True)
         )
         found.append(Row(f"{name}, control plane's CPU", "µs", cpu, cpu_limit, "goal", binding=False))
+    found += [Row(cost.name, cost.unit, cost.samples, cost.limit, "limit") for cost in gate.rows(rounds)]
     return found
 
 

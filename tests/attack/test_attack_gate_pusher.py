@@ -304,6 +304,15 @@ def test_one_user_cannot_take_all_connections(world: GateWorld) -> None:
             connection.close()
 
 
+def test_malformed_questions_do_not_push_other_entries_out_of_the_audit_trail(world: GateWorld) -> None:
+    world.fed(record(7))
+    question = frame(b"H", b"v=1\nhook=git\nrepository=r") + frame(b"N", b"x")
+    for _ in range(260):
+        ask(world.run / "hook.sock", question)
+    assert len(world.ask("audit", kind="push", limit=1_000)["ok"]["entries"]) == 200
+    assert 'liftlock_gate_errors_total{kind="audit-dropped"} 60' in world.ask("metrics")["ok"]["text"]
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -143,10 +143,8 @@ def test_a_frozen_feed_is_frozen_after_a_restart(world: GateWorld, feed: Feed) -
 
 
 def test_a_snapshot_without_the_canary_is_refused(world: GateWorld) -> None:
-    world.set_policy("canary = 1\n")
-    world.stop()
-    world.start()
     feed = world.feed()
+    world.set_policy("canary = 1\n")
     assert "canary" in feed.snapshot(record(7), request=feed.where["requests"]["tracker"])["why"]
     assert feed.snapshot(record(1), record(7), request=feed.where["requests"]["tracker"])["type"] == "applied"
 

@@ -68,9 +68,11 @@ def test_installing_again_changes_nothing_and_another_hook_is_kept(world: GateWo
     mercurial = MercurialPair(world, "other")
     settings = mercurial.server / ".hg" / "hgrc"
     settings.write_text("[ui]\nverbose = no\n" + settings.read_text())
+    settings.chmod(0o600)
     world.install(mercurial.server, "other", "--no-self-test")
     assert settings.read_text().count("liftlock-gate begin") == 1
     assert "verbose = no" in settings.read_text()
+    assert settings.stat().st_mode & 0o777 == 0o600, "what was secret stays secret"
 
 
 def test_status_shows_the_age_of_the_list_and_when_each_hook_last_asked(world: GateWorld) -> None:

@@ -77,7 +77,9 @@ def mercurial_hook(
     kept = re.sub(f"(?s){begin}.*?{end}", "", held)
     section = f"{begin}[hooks]\n{event}.liftlock-{kind} = python:{path}:{function}\n{end}"
     whole = kept + ("" if not kept or kept.endswith("\n") else "\n") + section
-    _write(settings, whole, 0o644, like=repository.folder)
+    like = settings if settings.exists() else repository.folder
+    mode = settings.stat().st_mode & 0o777 if settings.exists() else 0o644
+    _write(settings, whole, mode, like=like)
     return path
 
 

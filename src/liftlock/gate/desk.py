@@ -6,6 +6,7 @@ Source: docs/reference/gate.md
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,8 @@ _log = structlog.get_logger(__name__)
 MAX_REPOSITORIES: Final = 2_000
 """Names that hooks may make up before firings are no longer remembered for new ones."""
 FIRINGS_EVERY_S: Final = 5.0
+MAX_ENTRIES_AN_HOUR: Final = 200
+"""Entries of one actor about what was not decided on: malformed questions, strangers turned away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Desk:
         self._unsaved: set[tuple[str, str]] = set()
         self._uid_of = uid_of
         self._waiting: set[asyncio.Task[None]] = set()
+        self._recorded: Counter[str] = Counter()
+        self._hour_began = float("-inf")
         self.take_policy(policy)
 
     def take_policy(self, policy: GatePolicy) -> None:
@@ -62,6 +67,10 @@ class Desk:
         }
         self.operators = self.uids(policy.operators)
         self.feeders = self.uids(policy.feed_users)
+
+    def shares_user(self, uid: int) -> bool:
+        """Whether a host's own user asks, for all of its pushers."""
+        return uid in self._adapters
 
     def uids(self, users: Iterable[str]) -> frozenset[int]:
         """Return the numbers of those of the users that exist."""
@@ -78,7 +87,7 @@ class Desk:
 
     def feeding(self) -> Feeding:
         """Return what applies the messages of a new connection of feedd."""
-        return Feeding(self.knowledge, self.policy, self.metrics)
+        return Feeding(self.knowledge, lambda: self.policy, self.metrics)
 
     def pusher(self, uid: int, repository: str, hello: Mapping[str, str]) -> Pusher:
         """Return who asks: what a hook says of that counts only from a host's own user."""
@@ -107,7 +116,8 @@ class Desk:
         """Remember that a hook asked; it is written down by and by."""
         key = (repository, hook)
         before = self.firings.get(key)
-        if before is None and len(self.firings) >= MAX_REPOSITORIES:
+        known = repository in self.policy.repositories
+        if before is None and not known and len(self.firings) >= MAX_REPOSITORIES:
             return
         self.firings[key] = Firing(
             repository=repository,
@@ -140,7 +150,15 @@ class Desk:
             _log.error("the audit trail was not written", error=error.message, entries=len(entries))
 
     def record_later(self, entry: Entry) -> None:
-        """Append without waiting."""
+        """Append without waiting. Of one actor so many in an hour: nobody shall push others' entries out of the trail."""
+        now = self.knowledge.monotonic()
+        if now - self._hour_began >= 3_600:
+            self._hour_began = now
+            self._recorded.clear()
+        self._recorded[entry.actor] += 1
+        if self._recorded[entry.actor] > MAX_ENTRIES_AN_HOUR:
+            self.metrics.count("errors_total", kind="audit-dropped")
+            return
         task = asyncio.get_running_loop().create_task(self.record([entry]))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)

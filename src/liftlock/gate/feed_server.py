@@ -58,7 +58,7 @@ class FeedServer:
     async def _turn_away(self, writer: asyncio.StreamWriter, uid: int) -> None:
         _log.warning("somebody else wanted to feed the gate", uid=uid)
         self._desk.metrics.count("errors_total", kind="foreign-feed")
-        await self._desk.record([self._desk.entry("feed", "", f"uid {uid}", "turned-away")])
+        self._desk.record_later(self._desk.entry("feed", "", f"uid {uid}", "turned-away"))
         writer.write(_encode(Refused(source="", why="this user may not feed the gate")) + b"\n")
         await writer.drain()
 

@@ -5,6 +5,7 @@ Source: docs/reference/gate.md#feed
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -60,15 +61,18 @@ class _Assembly:
 class Feeding:
     """Applies the messages of one connection; another connection has another one."""
 
-    def __init__(self, knowledge: Knowledge, policy: GatePolicy, metrics: Metrics) -> None:
+    def __init__(self, knowledge: Knowledge, policy: Callable[[], GatePolicy], metrics: Metrics) -> None:
         self._knowledge = knowledge
         self._metrics = metrics
-        self._sources = {*policy.feed, policy.default.source} | {
-            each.source for each in policy.repositories.values()
-        }
         self._policy = policy
         self._assembling: dict[str, _Assembly] = {}
         self._noted: dict[str, float] = {}
+
+    @property
+    def _sources(self) -> set[str]:
+        """The trackers that the policy in force names."""
+        policy = self._policy()
+        return {*policy.feed, policy.default.source, *(each.source for each in policy.repositories.values())}
 
     def where(self) -> Where:
         """Return the greeting: from where each source goes on, and which must begin anew."""
@@ -198,7 +202,7 @@ class Feeding:
             source.records,
             source.cursor,
             snapshot,
-            canary=self._policy.feed_of(source.name).canary,
+            canary=self._policy().feed_of(source.name).canary,
             request=source.request,
             accept_drop=source.accept_drop,
         )

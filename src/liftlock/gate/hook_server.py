@@ -42,7 +42,8 @@ class HookServer:
         """Count a connection; return False if there are too many, of this user or at all."""
         limits = self.desk.policy.limits
         full = sum(self.open.values()) >= limits.connections
-        if full or self.open.get(uid, 0) >= limits.connections_per_user:
+        greedy = self.open.get(uid, 0) >= limits.connections_per_user and not self.desk.shares_user(uid)
+        if full or greedy:
             return False
         self.open[uid] = self.open.get(uid, 0) + 1
         return True

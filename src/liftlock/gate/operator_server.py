@@ -65,7 +65,7 @@ class OperatorServer:
 
     async def _answer(self, uid: int, line: bytes) -> dict[str, Any]:
         try:
-            await self._admit(uid)
+            self._admit(uid)
             request = decode_as(line, Request, what="gate")
             return {"ok": await self._do(request, f"uid {uid}")}
         except LiftlockError as error:
@@ -74,10 +74,10 @@ class OperatorServer:
             _log.exception("an operator's request failed")
             return {"error": {"code": "InternalServerError", "message": "gated failed; its log says why"}}
 
-    async def _admit(self, uid: int) -> None:
+    def _admit(self, uid: int) -> None:
         if uid != 0 and uid not in self._desk.operators:
             self._desk.metrics.count("errors_total", kind="foreign-operator")
-            await self._desk.record([self._desk.entry("operator", "", f"uid {uid}", "turned-away")])
+            self._desk.record_later(self._desk.entry("operator", "", f"uid {uid}", "turned-away"))
             raise RefusedError(f"uid {uid} is no operator of the gate: the policy names who is")
         if self._open > MAX_OPEN:
             raise RefusedError("too many operators at the same time: try again")

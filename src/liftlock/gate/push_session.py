@@ -11,7 +11,7 @@ import structlog
 from liftlock.domain.pushes.feed import Record
 from liftlock.domain.pushes.gate_rules import Landing, examine
 from liftlock.domain.pushes.message import SILENT, read
-from liftlock.domain.pushes.verdict import Finding, Outcome, Wording, judge
+from liftlock.domain.pushes.verdict import Finding, Outcome, Verdict, Wording, judge
 from liftlock.gate.commits import Commits
 from liftlock.gate.desk import Desk, Pusher
 from liftlock.ports.gate_state import Entry, Hit
@@ -167,24 +167,20 @@ class PushSession:
         hits = desk.quota.spend(
             self.pusher.key, learned, desk.knowledge.now_ms(), limits.sensitive_hits_per_day
         )
-        wording = Wording(
-            desk.policy.feed_of(self._source.name).link,
-            limits.shown_bugs,
-            generic=hits is None and bool(learned),
-        )
+        exceeded = hits is None and bool(learned)
+        link = desk.policy.feed_of(self._source.name).link
+        wording = Wording(link, limits.shown_bugs, generic=exceeded)
         verdict = judge(findings, wording)
         if findings:
-            await self._write_down(verdict.outcome, findings, hits, would_reject=verdict.would_reject)
+            await self._write_down(verdict, hits or [], exceeded=exceeded)
         desk.fired(self.repository, self.hook, verdict.outcome)
         desk.metrics.count("pushes_total", repository=self._label, outcome=verdict.outcome)
         if verdict.would_reject:
             desk.metrics.count("would_reject_total", repository=self._label)
         return Answer(verdict.outcome, verdict.text)
 
-    async def _write_down(
-        self, outcome: Outcome, findings: list[Finding], hits: list[Hit] | None, *, would_reject: bool
-    ) -> None:
-        desk = self._desk
+    async def _write_down(self, verdict: Verdict, hits: list[Hit], *, exceeded: bool) -> None:
+        desk, findings = self._desk, verdict.findings
         for finding in findings:
             desk.metrics.count("findings_total", rule=finding.rule, severity=finding.severity)
         entries: list[Entry] = [
@@ -192,25 +188,25 @@ class PushSession:
                 "push",
                 self.repository,
                 self.pusher.key,
-                outcome,
+                verdict.outcome,
                 uid=self.pusher.uid,
                 hook=self.hook,
                 commits=self.commits,
-                wouldReject=would_reject,
+                wouldReject=verdict.would_reject,
                 findings=[list(finding) for finding in findings[:MAX_AUDITED]],
                 more=max(0, len(findings) - MAX_AUDITED),
             )
         ]
-        if hits is None and any(finding.sensitive for finding in findings):
+        if exceeded:
             desk.metrics.count("quota_alerts_total")
             _log.warning("a pusher asked about too many sensitive bugs", pusher=self.pusher.key)
             entries.append(desk.entry("quota", self.repository, self.pusher.key, "exceeded"))
         passed = (
             {}
-            if outcome == "reject"
+            if verdict.outcome == "reject"
             else {each.revision: f"{each.severity}: {each.rule} {each.relaxed}".strip() for each in findings}
         )
-        await desk.record(entries, hits or [], passed)
+        await desk.record(entries, hits, passed)
 
     async def fall_back(self, why: str, outcome: str) -> Answer:
         """Return what holds when no decision is possible, and write that down."""
