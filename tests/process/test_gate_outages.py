@@ -306,6 +306,31 @@ def test_a_hundred_thousand_messages_reach_their_verdict_within_the_deadline(wor
     feed.close()
 
 
+@pytest.mark.parametrize(("fail", "verdict"), [("open", b"A"), ("closed", b"R")])
+def test_a_question_that_does_not_end_or_is_too_large_gets_the_policys_answer_in_time(
+    world: GateWorld, fail: str, verdict: bytes
+) -> None:
+    world.set_policy(
+        f'[limits]\ndeadline-ms = 400\nreread-ms = 300\nmax-push-bytes = 1048576\n[defaults]\nfail = "{fail}"\n'
+    )
+    hello = b"v=1\nhook=git\nrepository=widget"
+    for more, why in ((b"", b"it took too long"), (b"x" * 100_000, b"the push is too large")):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(20)
+            connection.connect(str(world.run / "hook.sock"))
+            connection.sendall(b"H" + len(hello).to_bytes(4, "big") + hello)
+            content = b"%040x blob 1200000\n" % 1 + more
+            for _ in range(12 if more else 0):
+                connection.sendall(b"C" + len(content).to_bytes(4, "big") + content)
+                content = more
+            answer = connection.makefile("rb").read()
+        assert answer[5:6] == verdict
+        assert why in answer
+    outcomes = {entry["outcome"] for entry in world.ask("audit", kind="push")["ok"]["entries"]}
+    said = "allowed" if fail == "open" else "rejected"
+    assert outcomes == {f"late-{said}", f"malformed-{said}"}
+
+
 def test_the_sockets_are_there_again_after_a_kill(world: GateWorld) -> None:
     world.stop(signal.SIGKILL)
     assert Path(world.run / "hook.sock").exists()
