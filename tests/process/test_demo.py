@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,8 @@ def test_ctrl_c_ends_everything_that_the_demo_started(folder: Path, tmp_path: Pa
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # Whoever starts the tests in the background may have them ignore SIGINT, and children inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 -- one thread
     ) as process:
         wait_until((folder / "state/liftlock.env").exists)
         process.send_signal(signal.SIGINT)
