@@ -135,17 +135,23 @@ def with_token(page: dict[str, Any], more: str | None) -> dict[str, Any]:
     return {**page, "continuationToken": base64.urlsafe_b64encode(more.encode()).rstrip(b"=").decode()}
 
 
+_NOT_OURS = "continuationToken: expected one that an earlier answer had"
+
+
 def token_of(query: Mapping[str, str], default: str = "") -> str:
     """Return what the continuationToken of a request goes on after; raises RequestArgumentsError."""
     token = query.get("continuationToken")
     if not token:
         return default
     try:
-        return base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode(
+        text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode(
             "ascii"
         )
     except (binascii.Error, ValueError) as error:
-        raise RequestArgumentsError("continuationToken: expected one that an earlier answer had") from error
+        raise RequestArgumentsError(_NOT_OURS) from error
+    if not text.isprintable():  # NUL among them, which PostgreSQL takes in no text
+        raise RequestArgumentsError(_NOT_OURS)
+    return text
 
 
 def limit_of(query: Mapping[str, str], default: int) -> int:
