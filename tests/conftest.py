@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import structlog
 from hypothesis import settings
 
 import postgres
@@ -23,6 +25,8 @@ from liftlock.adapters.wakeups.in_process import InProcessWakeups
 # The same examples at every run: a red run means a change, not luck. LIFTLOCK_RANDOM_EXAMPLES=1 looks further.
 settings.register_profile("liftlock", deadline=None, derandomize="LIFTLOCK_RANDOM_EXAMPLES" not in os.environ)
 settings.load_profile("liftlock")
+# Log lines go where those of real processes go, so that what a command prints is what a test reads.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 
 
 @pytest.fixture(scope="session")
