@@ -87,7 +87,8 @@ class FileInputStore:
         path = self._blobs / sha256
         try:
             facts = path.stat()
-            os.utime(path)  # it is needed again: keep it longer
+            with contextlib.suppress(PermissionError):  # somebody put the file there anew, root for example
+                os.utime(path)  # it is needed again: keep it longer
             if self._stamps.get(sha256) == _stamp(facts):
                 self._stamps[sha256] = _stamp(path.stat())
         except FileNotFoundError:
