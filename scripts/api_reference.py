@@ -6,7 +6,6 @@ are not called, so anything may stand for what they depend on.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import made_page
 
 from liftlock import web
 from liftlock.web.routing import Route
@@ -107,19 +108,5 @@ def _rows(group: Iterator[Route]) -> Iterator[str]:
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def run(arguments: list[str]) -> int:
-    made = page()
-    if arguments != ["--check"]:
-        PAGE.write_text(made)
-        return 0
-    there = PAGE.read_text() if PAGE.exists() else ""
-    difference = list(
-        difflib.unified_diff(there.splitlines(), made.splitlines(), str(PAGE), "the routes", n=1)
-    )
-    if difference:
-        print("\n".join(difference), "\nrun `make docs` and commit the page", sep="\n", file=sys.stderr)
-    return 1 if difference else 0
-
-
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(made_page.run(sys.argv[1:], PAGE, page(), "the routes"))

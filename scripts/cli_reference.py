@@ -5,13 +5,13 @@ The page can't drift from the program: `make docs` writes it, `make check` compa
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import made_page
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
 WIDTH = 100
@@ -57,20 +57,5 @@ def page() -> str:
     return "\n".join([HEAD, *sections(cli, "liftlock", None)])
 
 
-def run(arguments: list[str]) -> int:
-    made = page()
-    if arguments != ["--check"]:
-        PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(made)
-        return 0
-    there = PAGE.read_text() if PAGE.exists() else ""
-    difference = list(
-        difflib.unified_diff(there.splitlines(), made.splitlines(), str(PAGE), "the program's help", n=1)
-    )
-    if difference:
-        print("\n".join(difference), "\nrun `make docs` and commit the page", sep="\n", file=sys.stderr)
-    return 1 if difference else 0
-
-
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(made_page.run(sys.argv[1:], PAGE, page(), "the program's help"))

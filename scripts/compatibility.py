@@ -5,10 +5,11 @@ tests/process/test_client_methods.py tries every row: the page says nothing that
 
 from __future__ import annotations
 
-import difflib
 import sys
 from itertools import groupby
 from pathlib import Path
+
+import made_page
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -64,20 +65,5 @@ def page() -> str:
     return "\n".join(lines)
 
 
-def run(arguments: list[str]) -> int:
-    """Write the page, or with `--check` compare it; returns the exit status."""
-    made = page()
-    if arguments != ["--check"]:
-        PAGE.write_text(made)
-        return 0
-    there = PAGE.read_text() if PAGE.exists() else ""
-    difference = list(
-        difflib.unified_diff(there.splitlines(), made.splitlines(), str(PAGE), "the tests", n=1)
-    )
-    if difference:
-        print("\n".join(difference), "\nrun `make docs` and commit the page", sep="\n", file=sys.stderr)
-    return 1 if difference else 0
-
-
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(made_page.run(sys.argv[1:], PAGE, page(), "the tests"))

@@ -121,16 +121,15 @@ class RunBody:
     def manifest(self, failed: Failed | None) -> dict[str, Any]:
         """Return the inputs manifest as it is known now."""
         identity, proxy, network = self._parts.identity, self._proxy, self._network
+        records = [each.record for each in (proxy, network) if each is not None]
         facts = RunFacts(
             self._claim.run.task_id,
             self._claim.run.run_id,
             {"workerGroup": identity.worker_group, "workerId": identity.worker_id},
             msgspec.to_builtins(self._parts.sandbox.isolation),
             {"default": "none", "apiProxy": proxy is not None} if network is None else network.wire(),
-            (() if proxy is None else tuple(proxy.refused))
-            + (() if network is None else tuple(network.record.refused)),
-            (0 if proxy is None else proxy.refused_more)
-            + (0 if network is None else network.record.refused_more),
+            tuple(attempt for record in records for attempt in record.refused),
+            sum(record.refused_more for record in records),
         )
         more: dict[str, Any] = {} if self._image is None else {"image": self._image.wire}
         prepared = () if self._preparer is None else tuple(self._preparer.prepared)

@@ -13,7 +13,7 @@ import pytest
 from fakes.fake_queue_client import FakeQueueClient, answer
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.ports.queue_client import QueueUnavailableError
-from liftlock.worker.proxy import connection, server
+from liftlock.worker.network import connection, door, record
 from liftlock.worker.proxy.server import INSIDE_URL, ApiProxy
 
 CREDENTIALS = Credentials("task-client/x", "token")
@@ -100,16 +100,16 @@ async def test_what_is_refused_is_recorded_and_ends_the_connection(tmp_path: Pat
     assert said.startswith(b"HTTP/1.1 403 ")
     assert said.count(b"HTTP/1.1") == 1
     assert world.queue.forwarded == []
-    assert world.proxy.refused == [
+    assert world.proxy.record.refused == [
         ("GET", "/login", "only /api/<service>/v1/…, /references/… and /schemas/… are forwarded")
     ]
 
 
 async def test_the_record_of_refusals_is_bounded(tmp_path: Path) -> None:
     async with serving(tmp_path) as world:
-        for _ in range(server.MAX_RECORDED + 3):
+        for _ in range(record.MAX_REFUSED + 3):
             await world.send(get("/login"))
-    assert (len(world.proxy.refused), world.proxy.refused_more) == (server.MAX_RECORDED, 3)
+    assert (len(world.proxy.record.refused), world.proxy.record.refused_more) == (record.MAX_REFUSED, 3)
 
 
 @pytest.mark.parametrize(
@@ -202,13 +202,13 @@ async def test_slow_heads_are_cut_off(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 async def test_connections_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(door, "MAX_CONNECTIONS", 2)
     async with serving(tmp_path) as world:
         held = [await asyncio.open_unix_connection(str(world.path)) for _ in range(3)]
         ended = {asyncio.create_task(reader.read()) for reader, _ in held}
         done, _ = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED, timeout=20)
         assert len(done) == 1
-        assert world.proxy.refused[0][2] == "more than 2 connections at a time"
+        assert world.proxy.record.refused[0][2] == "more than 2 connections at a time"
         for _, writer in held:
             writer.close()
             await writer.wait_closed()

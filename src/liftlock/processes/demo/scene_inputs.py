@@ -6,16 +6,11 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-from liftlock.adapters.system.clock import SystemClock
-from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.processes.demo.graph import Task
 from liftlock.processes.demo.report import DifferenceError, expect, expect_equal
 from liftlock.processes.demo.stage import Stage
-from liftlock.values.instants import format_instant
 
 INGREDIENT = "public/ingredient.txt"
 CONTENT = b"a toolchain that another task made\n"
@@ -40,7 +35,7 @@ def play(stage: Stage) -> None:
         "maxRunTime": 60,
         "artifacts": [{"name": INGREDIENT, "path": "made", "type": "file"}],
     }
-    producer, task = _resolved(stage, "make the ingredient", payload)
+    producer, task = stage.run_task("make the ingredient", payload)
     stage.completed(task)
     with stage.report.check("flipped"):
         stage.completed(_use(stage, producer)[1])
@@ -64,7 +59,7 @@ def _use(stage: Stage, producer: str) -> tuple[str, Task]:
             }
         ],
     }
-    return _resolved(stage, "use the ingredient", payload)
+    return stage.run_task("use the ingredient", payload)
 
 
 @contextmanager
@@ -118,7 +113,7 @@ def _expect_sealed(stage: Stage, task_id: str, task: Task) -> None:
 def _try_the_network(stage: Stage) -> None:
     stage.say("  a task tries the network")
     payload = {"command": ["python3", "-I", "-c", _PROBE, *_ATTEMPTS], "maxRunTime": 120}
-    task_id, task = _resolved(stage, "try the network", payload)
+    task_id, task = stage.run_task("try the network", payload)
     stage.completed(task)
     reached = [line for line in stage.log(task_id).splitlines() if line.startswith("reached ")]
     expect_equal("what it reached", reached, [])
@@ -129,25 +124,3 @@ def _try_the_network(stage: Stage) -> None:
         [(one["method"], one["path"]) for one in refused],
         [("GET", _ATTEMPTS[0]), ("CONNECT", "index.example:443"), ("GET", _ATTEMPTS[2])],
     )
-
-
-def _resolved(stage: Stage, name: str, payload: dict[str, Any]) -> tuple[str, Task]:
-    """Create a task of the operator's; return its id and the task, resolved."""
-    now, task_id = SystemClock().now(), SystemEntropy().slugid()
-    definition = {
-        "taskQueueId": "local/unprivileged",
-        "created": format_instant(now),
-        "deadline": format_instant(now + timedelta(minutes=10)),
-        "expires": format_instant(now + timedelta(days=1)),
-        "retries": 0,
-        "metadata": {
-            "name": name,
-            "description": "A task of the operator's",
-            "owner": "operator@example.com",
-            "source": "https://example.com/liftlock/demo",
-        },
-        "payload": payload,
-    }
-    stage.root.api.put("queue", "task", task_id, payload=definition)
-    [task] = stage.watch.until_resolved(task_id, [task_id]).values()
-    return task_id, task

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from liftlock.adapters.system.clock import SystemClock
-from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.cli.exit_codes import Exit
 from liftlock.processes.demo.people import Ended
 from liftlock.processes.demo.report import DifferenceError, expect, expect_equal
 from liftlock.processes.demo.stage import BUILD, Stage
-from liftlock.values.instants import format_instant
 
 CHAIN, SIGNATURE, STATEMENT = (
     "public/chain-of-trust.json",
@@ -128,26 +124,8 @@ def _reader(task_id: str) -> dict[str, Any]:
 
 
 def _run(stage: Stage, name: str, scheduler: str, payload: dict[str, Any]) -> str:
-    """Create a task of the operator's, and return its id once it is resolved."""
-    now, task_id = SystemClock().now(), SystemEntropy().slugid()
-    definition = {
-        "taskQueueId": "local/unprivileged",
-        "schedulerId": scheduler,
-        "created": format_instant(now),
-        "deadline": format_instant(now + timedelta(minutes=10)),
-        "expires": format_instant(now + timedelta(days=1)),
-        "retries": 0,
-        "metadata": {
-            "name": name,
-            "description": "A test task of the operator's",
-            "owner": "operator@example.com",
-            "source": "https://example.com/liftlock/demo",
-        },
-        "payload": payload | {"maxRunTime": 60},
-    }
-    stage.root.api.put("queue", "task", task_id, payload=definition)
-    stage.watch.until_resolved(task_id, [task_id])
-    return task_id
+    """Run a task of the operator's, and return its id once it is resolved."""
+    return stage.run_task(name, payload | {"maxRunTime": 60}, scheduler)[0]
 
 
 def _flip(stage: Stage, sha256: str) -> None:

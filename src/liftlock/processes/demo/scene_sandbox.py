@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from liftlock.adapters.system.clock import SystemClock
-from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.processes.demo import probe_in_sandbox
-from liftlock.processes.demo.graph import Task
 from liftlock.processes.demo.report import DifferenceError, expect, expect_equal
 from liftlock.processes.demo.stage import Stage
 from liftlock.processes.state_directory import ENV_FILE
-from liftlock.values.instants import format_instant
 
 
 def play(stage: Stage) -> None:
@@ -41,7 +36,7 @@ def play(stage: Stage) -> None:
 
 def _malformed(stage: Stage) -> None:
     payload = {"command": ["true"], "maxRunTime": 60, "artefacts": []}
-    task_id, task = _resolved(stage, "malformed", payload)
+    task_id, task = stage.run_task("malformed", payload)
     expect_equal("its state", task.state, "exception")
     [run] = stage.root.api.get("queue", "task", task_id, "status")["status"]["runs"]
     expect_equal("why it was resolved", run["reasonResolved"], "malformed-payload")
@@ -81,35 +76,13 @@ def _check_from_outside(stage: Stage, wanted: dict[str, Any]) -> None:
 
 
 def _run(stage: Stage, wanted: dict[str, Any]) -> dict[str, Any]:
-    task_id, task = _resolved(stage, "probe", _probe(wanted))
+    task_id, task = stage.run_task("probe", _probe(wanted))
     stage.completed(task)
     for line in stage.log(task_id).splitlines():
         if line.strip().startswith('{"reached"'):
             return dict(json.loads(line.strip()))
     stage.failed_tasks.append(task_id)
     raise DifferenceError(f"the log of the probe ({task_id}) has no report")
-
-
-def _resolved(stage: Stage, name: str, payload: dict[str, Any]) -> tuple[str, Task]:
-    """Create a task of the operator's with the payload; return its id and the task, resolved."""
-    now, task_id = SystemClock().now(), SystemEntropy().slugid()
-    definition = {
-        "taskQueueId": "local/unprivileged",
-        "created": format_instant(now),
-        "deadline": format_instant(now + timedelta(minutes=10)),
-        "expires": format_instant(now + timedelta(days=1)),
-        "retries": 0,
-        "metadata": {
-            "name": name,
-            "description": "A test task of the operator's",
-            "owner": "operator@example.com",
-            "source": "https://example.com/liftlock/demo",
-        },
-        "payload": payload,
-    }
-    stage.root.api.put("queue", "task", task_id, payload=definition)
-    [task] = stage.watch.until_resolved(task_id, [task_id]).values()
-    return task_id, task
 
 
 def _probe(wanted: dict[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from liftlock.adapters.system.clock import SystemClock
+from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.cli.failures import AnsweredError
 from liftlock.cli.profiles import Profile
 from liftlock.processes.demo.graph import Task, Watch
@@ -15,6 +18,7 @@ from liftlock.processes.demo.people import Person
 from liftlock.processes.demo.report import DifferenceError, Report
 from liftlock.processes.demo.repository import Repository
 from liftlock.processes.demo.server import Server
+from liftlock.values.instants import format_instant
 
 BUILD, FIRST_TEST, SECOND_TEST = "build-dist", "test-unit-1", "test-unit-2"
 ORDINARY = (BUILD, FIRST_TEST, SECOND_TEST)
@@ -73,6 +77,28 @@ class Stage:
         if found is None:
             raise DifferenceError(f"the newest push has no task {label}")
         return found
+
+    def run_task(self, name: str, payload: dict[str, Any], scheduler: str = "-") -> tuple[str, Task]:
+        """Create a task of the operator's with `payload`; return its id and the task, resolved."""
+        now, task_id = SystemClock().now(), SystemEntropy().slugid()
+        definition = {
+            "taskQueueId": "local/unprivileged",
+            "schedulerId": scheduler,
+            "created": format_instant(now),
+            "deadline": format_instant(now + timedelta(minutes=10)),
+            "expires": format_instant(now + timedelta(days=1)),
+            "retries": 0,
+            "metadata": {
+                "name": name,
+                "description": "A task of the operator's",
+                "owner": "operator@example.com",
+                "source": "https://example.com/liftlock/demo",
+            },
+            "payload": payload,
+        }
+        self.root.api.put("queue", "task", task_id, payload=definition)
+        [task] = self.watch.until_resolved(task_id, [task_id]).values()
+        return task_id, task
 
     def completed(self, task: Task) -> Task:
         """Return `task` if it completed.

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import structlog
 
+from liftlock.worker.network.connection import ClosedError, Connection
 from liftlock.worker.network.record import NetworkRecord
-from liftlock.worker.proxy.connection import ClosedError, Connection
 
 MAX_CONNECTIONS = 64
 _log = structlog.get_logger(__name__)

@@ -14,8 +14,8 @@ import h11
 from liftlock.domain.inputs.network import Network
 from liftlock.ports.dialer import Dialer
 from liftlock.ports.downloads import DownloadFailedError, DownloadRefusedError
+from liftlock.worker.network.connection import ClosedError, Connection
 from liftlock.worker.network.record import NetworkRecord
-from liftlock.worker.proxy.connection import ClosedError, Connection
 
 PORT = 3128
 """Inside the sandbox, on 127.0.0.1."""

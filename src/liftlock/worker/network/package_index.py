@@ -17,8 +17,8 @@ from liftlock.domain.inputs.requirements import normal_name
 from liftlock.domain.inputs.served import ServedFile
 from liftlock.errors import LiftlockError
 from liftlock.ports.input_store import InputStore
+from liftlock.worker.network.connection import Connection
 from liftlock.worker.network.record import NetworkRecord
-from liftlock.worker.proxy.connection import Connection
 
 PORT = 8074
 """Inside the sandbox, on 127.0.0.1."""

@@ -11,8 +11,9 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from liftlock.worker.network.connection import MAX_BODY_BYTES
+
 MAX_TARGET_BYTES = 16 * 1024
-MAX_BODY_BYTES = 64 << 20
 METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH"})
 _TARGET = re.compile(
     rb"/(?:api/(?P<service>[a-z][a-z0-9-]{0,63})/v[0-9]{1,3}/|(?:references|schemas)/)[!-~]*\Z"

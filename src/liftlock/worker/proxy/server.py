@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
-
-import structlog
+from contextlib import AbstractAsyncContextManager
 
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.errors import LiftlockError
 from liftlock.ports.queue_client import ForwardAnswer, ForwardRequest, QueueClient
+from liftlock.worker.network.connection import Connection
+from liftlock.worker.network.door import Door
+from liftlock.worker.network.record import NetworkRecord
 from liftlock.worker.proxy.admission import Admitted, Refusal, admit, returned
-from liftlock.worker.proxy.connection import ClosedError, Connection
 from liftlock.worker.proxy.rewriting import (
     MAX_REWRITTEN_BYTES,
     rewritten_headers,
@@ -24,11 +24,8 @@ from liftlock.worker.proxy.rewriting import (
 PORT = 8073
 """Inside the sandbox, on 127.0.0.1."""
 INSIDE_URL = f"http://127.0.0.1:{PORT}"
-MAX_CONNECTIONS = 64
 MAX_FORWARDED = 16
 """Requests of one run that are with the control plane at a time; further ones wait."""
-MAX_RECORDED = 100
-_log = structlog.get_logger(__name__)
 
 
 class ApiProxy:
@@ -48,59 +45,25 @@ class ApiProxy:
         self._scopes = scopes
         self._credentials = credentials
         self._hide = hide
-        self._connections: set[asyncio.Task[None]] = set()
         self._forwarded = asyncio.Semaphore(MAX_FORWARDED)
-        self.refused: list[tuple[str, str, str]] = []
-        self.refused_more = 0
+        self.record = NetworkRecord()
+        self._door = Door(PORT, self, self.record, speaker="the worker's API proxy")
 
-    @contextlib.asynccontextmanager
-    async def serving(self, listeners: tuple[socket.socket, ...]) -> AsyncIterator[None]:
+    def serving(self, listeners: tuple[socket.socket, ...]) -> AbstractAsyncContextManager[None]:
         """Serve on `listeners`, which are closed in the end, with all connections."""
-        accepting = [asyncio.create_task(self._accept(listener)) for listener in listeners]
-        try:
-            yield
-        finally:
-            for task in (*accepting, *self._connections):
-                task.cancel()
-            await asyncio.gather(*accepting, *self._connections, return_exceptions=True)
-            for listener in listeners:
-                listener.close()
+        return self._door.serving(listeners)
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                client, _ = await loop.sock_accept(listener)
-            except OSError:
-                await asyncio.sleep(0.1)  # out of descriptors, say: the others go on
-                continue
-            if len(self._connections) >= MAX_CONNECTIONS:
-                client.close()
-                self._record("-", "-", f"more than {MAX_CONNECTIONS} connections at a time")
-                continue
-            task = asyncio.create_task(self._serve(client))
-            self._connections.add(task)
-            task.add_done_callback(self._connections.discard)
-
-    async def _serve(self, client: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=client)
-        connection = Connection(reader, writer)
-        try:
-            while (request := await connection.request()) is not None:
-                decided = admit(bytes(request.method), bytes(request.target), request.headers)
-                if isinstance(decided, Refusal):
-                    self._record(_shown(request.method), _shown(request.target), decided.why)
-                    await connection.refuse(decided.status, decided.why)
-                    break
-                await self._forward(connection, decided)
-                if not connection.ready_for_next():
-                    break
-        except ClosedError:
-            pass
-        except Exception:  # noqa: BLE001 -- one connection's failure must not end the run; it is logged and closed
-            _log.exception("a connection to the API proxy failed")
-        finally:
-            await connection.close()
+    async def answer(self, connection: Connection) -> None:
+        """Serve one connection of the task's, until it ends."""
+        while (request := await connection.request()) is not None:
+            decided = admit(bytes(request.method), bytes(request.target), request.headers)
+            if isinstance(decided, Refusal):
+                self.record.refuse(_shown(request.method), _shown(request.target), decided.why)
+                await connection.refuse(decided.status, decided.why)
+                break
+            await self._forward(connection, decided)
+            if not connection.ready_for_next():
+                break
 
     async def _forward(self, connection: Connection, admitted: Admitted) -> None:
         request = ForwardRequest(
@@ -145,12 +108,6 @@ class ApiProxy:
         await connection.answer_whole(
             answer.status, headers, rewritten_json(content, self._queue.root_url, INSIDE_URL)
         )
-
-    def _record(self, method: str, path: str, why: str) -> None:
-        if len(self.refused) < MAX_RECORDED:
-            self.refused.append((method, path, why))
-        else:
-            self.refused_more += 1
 
 
 def _holds_addresses(admitted: Admitted, answer: ForwardAnswer) -> bool:

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 import h11
 import msgspec
 
-from liftlock.worker.proxy.admission import MAX_BODY_BYTES
-
 MAX_HEAD_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 << 20
 IDLE_S = 75.0
 """How long a kept-alive connection may wait for its next request."""
 HEAD_S = 15.0
@@ -32,7 +31,7 @@ class Connection:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
-        speaker: str = "the worker's API proxy",
+        speaker: str,
     ) -> None:
         self._speaker = speaker
         self._reader = reader
