@@ -29,6 +29,8 @@ from liftlock.ports.sandbox import MIB, DiskLimits, ExitStatus, Limits, SandboxS
 ORDINARY_UID = 61234
 KINDS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
 SMALL = Limits(memory_bytes=512 * MIB, pids=64, cpu=2.0, file_bytes=256 * MIB, tmp_bytes=16 * MIB)
+KEPT = ("lock", "pids", "mounts", "caches", "mounts-caches")
+"""What a launcher leaves in its directory; the caches have a test of their own."""
 SMALL_DISK = DiskLimits(max_bytes=64 * MIB, max_entries=5000)
 
 
@@ -165,9 +167,7 @@ async def machine(kind: str, *, slots: int = 2, **further: object) -> AsyncItera
     finally:
         await sandbox.close()
         assert await asyncio.to_thread(launcher.process.wait, 30) == 0
-        left = [
-            entry for entry in os.listdir(settings.scratch_dir) if entry not in ("lock", "pids", "mounts")
-        ]
+        left = [entry for entry in os.listdir(settings.scratch_dir) if entry not in KEPT]
         assert left == [], "a closed launcher leaves no scratch"
         remove_directory(directory)
 

@@ -20,6 +20,7 @@ from liftlock.adapters.sandbox.leftovers import hold
 from liftlock.adapters.sandbox.preparing import run_to_end
 from liftlock.ports.sandbox import MIB, DiskLimits
 from sandboxes import (
+    KEPT,
     KINDS,
     SMALL,
     SMALL_DISK,
@@ -243,7 +244,7 @@ async def test_attack_a_killed_worker_or_launcher_leaves_no_orphan(kind: str, ki
     again, settings = start_launcher(kind, directory)
     sandbox = await BubblewrapSandbox.connect(again.channel)
     assert [pid for pid in living(marker) if pid != worker.pid] == []
-    assert [name for name in os.listdir(settings.scratch_dir) if name not in ("lock", "pids", "mounts")] == []
+    assert [name for name in os.listdir(settings.scratch_dir) if name not in KEPT] == []
     assert os.listdir(f"{settings.scratch_dir}/pids") == []
     assert _cgroups(f"liftlock-{settings.identity}/*") == []
     await sandbox.close()

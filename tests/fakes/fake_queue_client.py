@@ -51,6 +51,7 @@ class FakeQueueClient:
         self.others: dict[tuple[str, str], bytes] = {}
         self.forwarded: list[tuple[ForwardRequest, bytes | None]] = []
         self.answer: Callable[[ForwardRequest], ForwardAnswer] = lambda _: answer(200, b"{}")
+        self.purges: dict[str, datetime] = {}
         self.limits: list[tuple[str, ...]] = []
 
     def put(
@@ -78,6 +79,10 @@ class FakeQueueClient:
         self.kept.append(set(keep))
         self._fail("give_back")
         return ()
+
+    async def purge_requests(self, pool_id: str) -> dict[str, datetime]:
+        self._fail("purge_requests")
+        return dict(self.purges)
 
     async def reclaim(self, run: RunKey, credentials: Credentials) -> Lease:
         self.reclaims.append(run)

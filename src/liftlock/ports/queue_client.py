@@ -122,6 +122,10 @@ class QueueClient(Protocol):
         """
         ...
 
+    async def purge_requests(self, pool_id: str) -> dict[str, datetime]:
+        """Return cache name → instant: caches of the pool that were made then or earlier must not be used any more."""
+        ...
+
     async def reclaim(self, run: RunKey, credentials: Credentials) -> Lease:
         """Return the renewed lease. ConflictError: the run is no longer ours."""
         ...

@@ -1,6 +1,6 @@
 """Where untrusted code runs: a slot's scratch, a sandbox over it, and what comes back when the tree is dead.
 
-The order of a task: `new_scratch` → `place`, `unpack`, `checkout` → `start`, `wait` (once per command) →
+The order of a task: `new_scratch` → `open_cache` → `place`, `unpack`, `checkout` → `start`, `wait` (once per command) →
 `list_files`, `open_file` → `remove_scratch`. One sandbox at a time per slot; slots work side by side.
 
 Inside, a task sees `/usr` (read-only, the host's or its image's), a generated `/etc`, its scratch as `/build`
@@ -12,6 +12,7 @@ Source: docs/reference/sandbox.md
 from __future__ import annotations
 
 import socket
+from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
@@ -115,6 +116,36 @@ class Listener(msgspec.Struct, frozen=True):
     host: str = "127.0.0.1"
 
 
+class CacheRequest(msgspec.Struct, frozen=True):
+    """Open the slot's cache `key` ([a-z0-9-], at most 80) for the run over `scratch`.
+
+    One that was made at `not_before` or earlier is removed first. A new one is made at `now`, holds `max_bytes` at most,
+    and others of the slot give way to it, least lately used first, while they hold more than `store_bytes`.
+    """
+
+    scratch: Scratch
+    key: str
+    now: datetime
+    not_before: datetime | None = None
+    max_bytes: int = 10 * GIB
+    max_entries: int = 1_000_000
+    store_bytes: int = 32 * GIB
+
+
+class OpenedCache(msgspec.Struct, frozen=True):
+    """A cache that may be bound; `fresh`: it is empty, made just now."""
+
+    made: datetime
+    fresh: bool
+
+
+class CacheBind(msgspec.Struct, frozen=True):
+    """The open cache `key`, writable, at `destination`: an absolute path below `/build`, or where a `Bind` may be."""
+
+    key: str
+    destination: str
+
+
 class SandboxSpec(msgspec.Struct, frozen=True):
     """One command and all it may see.
 
@@ -131,6 +162,7 @@ class SandboxSpec(msgspec.Struct, frozen=True):
     listeners: tuple[Listener, ...] = ()
     limits: Limits = Limits()
     root: str | None = None
+    caches: tuple[CacheBind, ...] = ()
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -300,6 +332,14 @@ class Sandbox(Protocol):
 
     async def new_scratch(self, slot: int, disk: DiskLimits) -> Scratch:
         """Return a new scratch; whatever lived or lay in the slot before is dead and gone."""
+        ...
+
+    async def open_cache(self, request: CacheRequest) -> OpenedCache:
+        """Open a cache until the scratch is removed; no other slot ever sees it. SandboxFailedError: it is open."""
+        ...
+
+    async def drop_cache(self, scratch: Scratch, key: str) -> None:
+        """Have an open cache removed together with the scratch."""
         ...
 
     async def start(self, spec: SandboxSpec) -> RunningSandbox:

@@ -88,7 +88,11 @@ class LocalWorkers:
             StaticClientSettings(
                 each.client_id,
                 each.access_token,
-                (f"queue:claim-work:{QUEUE}", f"queue:worker-id:{GROUP}/{each.worker_id}"),
+                (
+                    f"queue:claim-work:{QUEUE}",
+                    f"queue:worker-id:{GROUP}/{each.worker_id}",
+                    f"purge-cache:purge-requests::{QUEUE}",
+                ),
                 "A local worker.",
             )
             for each in self.settings

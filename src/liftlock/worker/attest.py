@@ -69,7 +69,11 @@ async def attest(parts: Parts, claim: Claim, finished: Finished) -> Attested:
         worker_group=certificate.worker_group,
         worker_id=certificate.worker_id,
         pool=certificate.pool,
-        level=min(level_of(claim.task), certificate.level),
+        level=min(
+            level_of(claim.task),
+            certificate.level,
+            *(cache["level"] for cache in finished.manifest.get("caches", [])),
+        ),
         outcome=finished.outcome,
         started=finished.started,
         finished=now,

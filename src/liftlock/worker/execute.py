@@ -12,7 +12,16 @@ from typing import Protocol
 
 import msgspec
 
-from liftlock.ports.sandbox import ExitStatus, Limits, Listener, RunningSandbox, Sandbox, SandboxSpec, Scratch
+from liftlock.ports.sandbox import (
+    CacheBind,
+    ExitStatus,
+    Limits,
+    Listener,
+    RunningSandbox,
+    Sandbox,
+    SandboxSpec,
+    Scratch,
+)
 from liftlock.worker.logs.task_log import TaskLog
 from liftlock.worker.outcome import Outcome
 from liftlock.worker.payload import Payload
@@ -42,10 +51,14 @@ class Execution(msgspec.Struct, frozen=True):
     env: dict[str, str]
     placed: Placed
     root: str | None = None
+    caches: tuple[CacheBind, ...] = ()
 
 
 class Executor:
-    """Runs the commands of one run; `stop` ends what runs now, and nothing is started afterwards."""
+    """Runs the commands of one run; `stop` ends what runs now, and nothing is started afterwards.
+
+    `last_code`: of the command that ended last; None: none ended by itself.
+    """
 
     def __init__(self, sandbox: Sandbox, log: TaskLog, doors: Sequence[Door]) -> None:
         self._sandbox = sandbox
@@ -53,6 +66,7 @@ class Executor:
         self._doors = tuple(doors)
         self._running: RunningSandbox | None = None
         self._stopped: str | None = None
+        self.last_code: int | None = None
 
     async def stop(self, reason: str) -> None:
         """Kill the tree that runs now."""
@@ -71,6 +85,7 @@ class Executor:
             self._log.note(f"command {number + 1} of {len(what.payload.command)}: {_shown(argv)}")
             status = await self._command(what, argv, until)
             self._log.note(_ended(status))
+            self.last_code = status.code if status.started and status.killed is None else None
             if not status.ok:
                 return _outcome(status, what.payload)
         return "completed"
@@ -91,6 +106,7 @@ class Executor:
             listeners=tuple(Listener(door.port) for door in self._doors),
             limits=Limits(given.memory_bytes, given.pids, given.cpu, given.disk_bytes),
             root=what.root,
+            caches=what.caches,
         )
         self._running = await self._sandbox.start(spec)
         try:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from liftlock.domain.inputs.caches import Cache, caches, check_apart
 from liftlock.domain.inputs.declarations import Declaration, Mount, declarations
 from liftlock.domain.inputs.fields import Fields, flag, list_of, one_of, size, text, unique, whole, wrong
 from liftlock.domain.inputs.network import CLOSED, Network, network
@@ -101,6 +102,9 @@ class Payload(msgspec.Struct, frozen=True):
     masked_env: tuple[str, ...]
     network: Network = CLOSED
     image: Image | None = None
+    caches: tuple[Cache, ...] = ()
+    purge_codes: frozenset[int] = frozenset()
+    """Exit codes after which the caches are removed."""
 
 
 def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
@@ -119,17 +123,19 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
     api_proxy = fields.get("features", _features, default=False)
     resources = fields.get("resources", lambda found, path: _resources(found, path, bounds), _most(bounds))
     never: frozenset[int] = frozenset()
-    retry_codes = fields.get("onExitStatus", _on_exit_status, never)
+    retry_codes, purge_codes = fields.get("onExitStatus", _on_exit_status, (never, never))
     masked_env = fields.get(
         "maskedEnv", list_of(text(expected="a name of env", fits=_ENV_NAME.match), most=MAX_ENV), ()
     )
     given_image = fields.get("image", image, None)
     asked = fields.get("network", network, CLOSED)
+    given_caches = fields.get("caches", caches, ())
     fields.done()
     for index, name in enumerate(masked_env):
         if name not in env:
             wrong(f"payload.maskedEnv[{index}]", "the name of a variable in env", name)
     _check_places(inputs)
+    _check_caches(given_caches, inputs, artifacts)
     _check_total(command, env)
     return Payload(
         command,
@@ -143,6 +149,8 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
         masked_env,
         asked,
         given_image,
+        given_caches,
+        purge_codes,
     )
 
 
@@ -251,11 +259,13 @@ def _cpu(value: object, path: str, most: float) -> float:
     return float(value)
 
 
-def _on_exit_status(value: object, path: str) -> frozenset[int]:
+def _on_exit_status(value: object, path: str) -> tuple[frozenset[int], frozenset[int]]:
+    """Read the codes after which a task is tried again, and those after which its caches are removed."""
     fields = Fields(value, path)
-    codes = fields.get("retry", list_of(whole(1, 255), most=255), ())
+    retry = fields.get("retry", list_of(whole(1, 255), most=255), ())
+    purge = fields.get("purgeCaches", list_of(whole(1, 255), most=255), ())
     fields.done()
-    return frozenset[int](codes)
+    return frozenset[int](retry), frozenset[int](purge)
 
 
 def _check_places(inputs: tuple[Declaration, ...]) -> None:
@@ -266,6 +276,15 @@ def _check_places(inputs: tuple[Declaration, ...]) -> None:
                 f"a place other than {MANIFEST_INSIDE}, which is the manifest's",
                 one.place.path,
             )
+
+
+def _check_caches(
+    found: tuple[Cache, ...], inputs: tuple[Declaration, ...], artifacts: tuple[ArtifactSpec, ...]
+) -> None:
+    """Refuse caches that hide an input or an artifact, or that an artifact is to be taken from."""
+    places = [(f"the input {one.name}", one.place.path) for one in inputs if one.place.path]
+    outputs = [(f"the artifact {one.name}", f"{BUILD}/{one.path}") for one in artifacts if one.path != "."]
+    check_apart(found, places + outputs)
 
 
 def _check_total(command: tuple[tuple[str, ...], ...], env: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from liftlock.domain.credentials.certificates import Credentials
+from liftlock.domain.inputs.caches import grant
 from liftlock.domain.inputs.manifest import Failed, RunFacts, manifest
 from liftlock.domain.inputs.network import check_network, sealing
 from liftlock.domain.provenance.chain import Output
@@ -20,6 +21,7 @@ from liftlock.ports.downloads import DownloadFailedError
 from liftlock.ports.input_store import InputRejectedError, StoreDamagedError
 from liftlock.ports.queue_client import Claim
 from liftlock.ports.sandbox import DataFile, DiskLimits, Scratch
+from liftlock.worker.caches import RunCaches
 from liftlock.worker.collect import Collector
 from liftlock.worker.environment import environment
 from liftlock.worker.execute import Door, Execution, Executor
@@ -74,6 +76,7 @@ class RunBody:
         self._network: RunNetwork | None = None
         self._images: Images | None = None
         self._image: ReadyImage | None = None
+        self._caches: RunCaches | None = None
         self.outputs: tuple[Output, ...] = ()
         self.limits: dict[str, Any] = {}
 
@@ -91,13 +94,15 @@ class RunBody:
         self._lines.note(f"task {self._claim.run.task_id}, run {self._claim.run.run_id}, on worker {who}")
         for line in parts.sandbox.isolation.lines():
             self._lines.note(line)
-        payload = self._parse()
+        payload, caches = self._parse()
         self.limits = msgspec.to_builtins(payload.resources) | {"maxRunTime": payload.max_run_s}
         disk = DiskLimits(max_bytes=payload.resources.disk_bytes)
         self._scratch = await parts.sandbox.new_scratch(self._slot, disk)
+        await caches.open(self._scratch, parts.clock.now())
+        self._caches = caches
         self._preparer = self._make_preparer(self._scratch)
         await self._preparer.prepare(payload.inputs, lambda: self._prepare_image(payload))
-        await self._prepare_image(payload)
+        caches.check_root(await self._prepare_image(payload))
         self._network = self._make_network(payload, self._preparer)
         if payload.api_proxy:
             self._proxy = ApiProxy(
@@ -132,24 +137,42 @@ class RunBody:
             sum(record.refused_more for record in records),
         )
         more: dict[str, Any] = {} if self._image is None else {"image": self._image.wire}
+        if self._caches is not None and self._caches.told:
+            more["caches"] = list(self._caches.told)
         prepared = () if self._preparer is None else tuple(self._preparer.prepared)
         return manifest(facts, prepared, failed) | more
 
-    def _parse(self) -> Payload:
+    def _parse(self) -> tuple[Payload, RunCaches]:
+        """Return the payload and the caches that it gets."""
         given = self._claim.task.get("payload")
         try:
             payload = parse(given, bounds=self._parts.bounds, task_expires=self._expires)
             check_network(
                 payload.network,
-                sealing(payload.network, payload.inputs, api_proxy=payload.api_proxy),
+                sealing(
+                    payload.network,
+                    payload.inputs,
+                    api_proxy=payload.api_proxy,
+                    caches=bool(payload.caches),
+                ),
                 self._parts.policy,
                 scopes=self._scopes,
                 queue_id=self._parts.identity.queue_id,
             )
+            granted = grant(
+                payload.caches,
+                pool=self._parts.identity.queue_id,
+                level=level_of(self._claim.task),
+                is_open=payload.network.is_open,
+                policy=self._parts.policy,
+                scopes=self._scopes,
+            )
         except InputValidationError as error:
             raise RunEndedError("malformed-payload", f"malformed payload: {error.message}") from error
         self._lines.hide(payload.env[name] for name in payload.masked_env)
-        return payload
+        parts = self._parts
+        pool, rule = parts.identity.queue_id, parts.policy.caches
+        return payload, RunCaches(granted, parts.sandbox, parts.queue, pool, rule)
 
     async def _prepare_image(self, payload: Payload) -> str | None:
         """Return the root of the payload's image, made when this is first asked for; None: it has none."""
@@ -175,6 +198,7 @@ class RunBody:
             downloader=self._parts.downloader,
             dialer=self._parts.dialer,
             api_proxy=payload.api_proxy,
+            caches=bool(payload.caches),
         )
 
     def _wheel_index(self) -> WheelIndex | None:
@@ -244,7 +268,13 @@ class RunBody:
             doors.append(self._proxy)
         executor = Executor(self._parts.sandbox, self._lines, doors)
         root = None if self._image is None else self._image.root
-        return await executor.run(Execution(scratch, payload, env, placed, root))
+        caches = self._caches
+        binds = () if caches is None else caches.binds
+        outcome = await executor.run(Execution(scratch, payload, env, placed, root, binds))
+        if caches is not None and executor.last_code in payload.purge_codes:
+            self._lines.note(f"exit code {executor.last_code}: the caches of this task are removed")
+            await caches.purge()
+        return outcome
 
     async def _collect(self, payload: Payload, scratch: Scratch) -> bool:
         collector = Collector(

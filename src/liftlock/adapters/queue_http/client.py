@@ -73,6 +73,16 @@ class HttpQueueClient:
         answer, _ = await self._http.call(self._worker, "POST", url, said)
         return tuple(RunKey(one["taskId"], one["runId"]) for one in answer["runs"])
 
+    async def purge_requests(self, pool_id: str) -> dict[str, datetime]:
+        """Return what is to be purged; see the port."""
+        url = self._http.url("purge-cache", "purge-cache", pool_id)
+        answer, _ = await self._http.call(self._worker, "GET", url)
+        found: dict[str, datetime] = {}
+        for one in answer["requests"]:
+            before = parse_instant(one["before"], what="before")
+            found[one["cacheName"]] = max(before, found.get(one["cacheName"], before))
+        return found
+
     async def reclaim(self, run: RunKey, credentials: Credentials) -> Lease:
         """Return the renewed lease; see the port."""
         answer, headers = await self._http.call(credentials, "POST", self._run_url(run, "reclaim"))

@@ -5,15 +5,21 @@ The worker is not root and speaks HTTP with the world; what it asks of the launc
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
+from collections.abc import Mapping
+from typing import Final, NoReturn
 
+from liftlock.adapters.sandbox.beneath import INSIDE
 from liftlock.adapters.sandbox.bubblewrap import Plan
+from liftlock.adapters.sandbox.caches import Held
 from liftlock.adapters.sandbox.netns import MAX_LISTENERS
 from liftlock.adapters.sandbox.protocol import Start
+from liftlock.adapters.sandbox.syscalls import openat2
 from liftlock.adapters.sandbox.view import View
 from liftlock.errors import SandboxFailedError
-from liftlock.ports.sandbox import MIB, Bind, DataFile, Limits
+from liftlock.ports.sandbox import MIB, Bind, CacheBind, DataFile, Limits
 
 _TREE = re.compile(r"\.new-[A-Za-z0-9_-]{1,80}\Z", re.ASCII)
 _VARIABLE = re.compile(r"[^=\0]+\Z")
@@ -26,17 +32,21 @@ MAX_STRING = 128 * 1024 - 1
 MAX_STRINGS = 1 * MIB
 MAX_DATA_FILE = 16 * MIB
 MAX_BINDS = 512
+NO_CACHES: Final[Mapping[str, Held]] = {}
 
 
-def plan(start: Start, view: View, scratch: str) -> Plan:
-    """Return what to start, with sources as the launcher sees them.
+def plan(start: Start, view: View, scratch: str, caches: Mapping[str, Held] = NO_CACHES) -> Plan:
+    """Return what to start, with sources as the launcher sees them; `caches`: those that the slot has open, by key.
 
     Raises:
         SandboxFailedError: something of the request is not admissible; the message says what.
     """
     _check_strings(start)
     _check_limits(start.limits)
-    if len(start.binds) + len(start.files) > MAX_BINDS or len(start.listeners) > MAX_LISTENERS:
+    if (
+        len(start.binds) + len(start.files) + len(start.caches) > MAX_BINDS
+        or len(start.listeners) > MAX_LISTENERS
+    ):
         _refuse(f"more than {MAX_BINDS} binds and files or {MAX_LISTENERS} listeners")
     for listener in start.listeners:
         if not 0 < listener.port < 65536 or listener.host != "127.0.0.1":
@@ -47,7 +57,8 @@ def plan(start: Start, view: View, scratch: str) -> Plan:
     if not _plain(start.cwd):
         _refuse(f"the directory {start.cwd[:256]!r} is no plain absolute path")
     root = None if start.root is None else view.source(start.root)
-    return Plan(scratch, start.argv, start.cwd, binds, start.files, root, start.limits.tmp_bytes)
+    writable = tuple(_cache(one, caches, scratch) for one in start.caches)
+    return Plan(scratch, start.argv, start.cwd, binds, start.files, root, start.limits.tmp_bytes, writable)
 
 
 def check_tree(name: str) -> str:
@@ -99,6 +110,29 @@ def _bind(bind: Bind, view: View, root: str | None) -> Bind:
     return Bind(source, bind.destination)
 
 
+def _cache(one: CacheBind, caches: Mapping[str, Held], scratch: str) -> Bind:
+    """Return the bind of an open cache. A place below `/build` must not be led elsewhere by what a task left there."""
+    held = caches.get(one.key)
+    if held is None:
+        _refuse(f"the cache {one.key[:80]!r} is not open")
+    inside = one.destination.removeprefix("/build/")
+    if inside == one.destination:
+        _check_destination(one.destination)
+        return Bind(held.path, one.destination)
+    if not _plain(one.destination):
+        _refuse(f"nothing can be placed at {one.destination[:256]!r}")
+    directory = os.open(scratch, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.close(openat2(directory, inside, os.O_PATH | os.O_DIRECTORY, INSIDE))
+    except FileNotFoundError:
+        pass  # bubblewrap makes it, as the slot's user
+    except OSError as error:
+        _refuse(f"a cache cannot be placed at {one.destination[:256]!r}: {os.strerror(error.errno or 0)}")
+    finally:
+        os.close(directory)
+    return Bind(held.path, one.destination)
+
+
 def _check_destination(path: str) -> None:
     if not _plain(path) or path in _WHOLE or path.split("/")[1] in _TAKEN:
         _refuse(f"nothing can be placed at {path[:256]!r}")
@@ -109,5 +143,5 @@ def _plain(path: str) -> bool:
     return plain and "\0" not in path
 
 
-def _refuse(what: str) -> None:
+def _refuse(what: str) -> NoReturn:
     raise SandboxFailedError(f"the sandbox was not started: {what}")

@@ -51,6 +51,8 @@ class Plan:
     files: tuple[DataFile, ...]
     root: str | None
     tmp_bytes: int
+    caches: tuple[Bind, ...] = ()
+    """Writable; the sources are open caches."""
 
 
 def arguments(plan: Plan, data: Data, *, seccomp: int, status: int, block: int) -> list[str]:
@@ -68,6 +70,8 @@ def arguments(plan: Plan, data: Data, *, seccomp: int, status: int, block: int) 
     for bind in sorted(plan.binds, key=lambda bind: bind.destination):
         if bind.destination != bind.source or not _in_usr(bind.destination):
             options += ["--ro-bind", bind.source, bind.destination]
+    for cache in sorted(plan.caches, key=lambda bind: bind.destination):
+        options += ["--bind", cache.source, cache.destination]
     for file in plan.files:
         options += ["--perms", "0444", "--ro-bind-data", str(data(file.content)), file.destination]
     options += ["--remount-ro", "/", "--chdir", plan.cwd]

@@ -13,12 +13,14 @@ from liftlock.adapters.sandbox import protocol as p
 from liftlock.adapters.sandbox.preparing import Preparing
 from liftlock.errors import IsolationUnavailableError, SandboxFailedError
 from liftlock.ports.sandbox import (
+    CacheRequest,
     CheckoutRequest,
     DiskLimits,
     ExitStatus,
     FoundFile,
     ImageRequest,
     IsolationLevel,
+    OpenedCache,
     OpenedFile,
     Placement,
     Rejected,
@@ -27,6 +29,7 @@ from liftlock.ports.sandbox import (
     UnpackRequest,
     UnpackResult,
 )
+from liftlock.values.instants import from_ms, to_ms
 
 DEFAULT_ENV = {"HOME": "/build", "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 _Answer = tuple[p.Reply, list[int]]
@@ -121,6 +124,27 @@ class BubblewrapSandbox:
             raise _unexpected(reply)
         return Scratch(slot, reply.name, reply.max_bytes)
 
+    async def open_cache(self, request: CacheRequest) -> OpenedCache:
+        """Open a cache for the slot's run."""
+        asked = p.OpenCache(
+            request.scratch.slot,
+            request.scratch.name,
+            request.key,
+            now_ms=to_ms(request.now),
+            not_before_ms=-1 if request.not_before is None else to_ms(request.not_before),
+            max_bytes=request.max_bytes,
+            max_entries=request.max_entries,
+            store_bytes=request.store_bytes,
+        )
+        reply, _ = await self._ask(asked)
+        if not isinstance(reply, p.CacheOpened):
+            raise _unexpected(reply)
+        return OpenedCache(from_ms(reply.made_ms), reply.fresh)
+
+    async def drop_cache(self, scratch: Scratch, key: str) -> None:
+        """Have an open cache removed with the scratch."""
+        await self._ask(p.DropCache(scratch.slot, scratch.name, key))
+
     async def start(self, spec: SandboxSpec) -> _Running:
         """Start the command of `spec`."""
         return await self.start_with(spec)
@@ -144,6 +168,7 @@ class BubblewrapSandbox:
             listeners=spec.listeners,
             root=spec.root,
             tree=tree,
+            caches=spec.caches,
         )
         ended: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
         self._ended[number] = ended

@@ -88,8 +88,7 @@ class Disk:
             str(inodes),
         ]
         _run([*command, "-O", features, "-E", options, image])
-        os.mkdir(path, 0o700)
-        _run(["mount", "-t", "ext4", "-o", "loop,nosuid,nodev,noatime", image, path])
+        mounted(image, path)
         with contextlib.suppress(OSError):
             os.rmdir(f"{path}/lost+found")
         os.chmod(path, 0o700)
@@ -129,6 +128,12 @@ class Disk:
             return False
         self.remove(place)
         return True
+
+
+def mounted(image: str, path: str) -> None:
+    """Mount the file system in `image` at `path`, which is made; OSError if that fails."""
+    os.mkdir(path, 0o700)
+    _run(["mount", "-t", "ext4", "-o", "loop,nosuid,nodev,noatime", image, path])
 
 
 def is_full(path: str) -> bool:

@@ -21,6 +21,7 @@ import msgspec
 from liftlock.adapters.sandbox import protocol as p
 from liftlock.adapters.sandbox.admission import check_tree, plan
 from liftlock.adapters.sandbox.beneath import list_beneath, open_beneath
+from liftlock.adapters.sandbox.caches import Caches, Held, Wanted
 from liftlock.adapters.sandbox.cgroups import DEAD_WITHIN_S, CgroupHost
 from liftlock.adapters.sandbox.chores import Chore, start_chore
 from liftlock.adapters.sandbox.disk import Disk, clear, is_full, measure, used_bytes
@@ -54,6 +55,7 @@ class Launcher:
         disk: Disk,
         slots: tuple[User, ...],
         store: User,
+        caches: Caches,
     ) -> None:
         self._channel = channel
         self._program = program
@@ -62,6 +64,7 @@ class Launcher:
         self._disk = disk
         self._slots = tuple(Slot(number, user) for number, user in enumerate(slots))
         self._store = store
+        self._caches = caches
         self._running: dict[int, Running] = {}
         self._chores: dict[int, tuple[Chore, Callable[[bytes | None], None]]] = {}
 
@@ -130,8 +133,22 @@ class Launcher:
                 self._list(number, request)
             case p.RemoveScratch():
                 self._clear(self._slot(request.slot), lambda problem: self._done(number, problem))
+            case p.RemoveTree() | p.OpenCache() | p.DropCache():
+                self._keep(number, request)
+
+    def _keep(self, number: int, request: p.RemoveTree | p.OpenCache | p.DropCache) -> None:
+        """See to what outlives a run."""
+        match request:
             case p.RemoveTree():
                 self._remove_tree(number, check_tree(request.tree))
+            case p.OpenCache():
+                self._open_cache(number, request)
+            case p.DropCache():
+                slot = self._slot(request.slot)
+                slot.idle(request.scratch)
+                if request.key in slot.caches:
+                    slot.caches[request.key].dropped = True
+                self._reply(number, p.Done())
 
     def _slot(self, number: int) -> Slot:
         if not 0 <= number < len(self._slots):
@@ -151,6 +168,10 @@ class Launcher:
         place = slot.place
         if place is None:
             then(None)
+            return
+        held, slot.caches = slot.caches, {}
+        if held:
+            self._close_caches(slot, tuple(held.values()), lambda: self._clear(slot, then))
             return
         slot.place, slot.name = None, None
 
@@ -185,6 +206,38 @@ class Launcher:
             return
         slot.place, slot.name = place, name
         self._reply(number, p.Made(name, place.granted))
+
+    def _open_cache(self, number: int, request: p.OpenCache) -> None:
+        slot = self._slot(request.slot)
+        slot.idle(request.scratch)
+        if request.key in slot.caches:
+            raise SandboxFailedError(f"the cache {request.key[:80]!r} is open already")
+        wanted = Wanted(
+            request.key,
+            request.now_ms,
+            request.not_before_ms,
+            request.max_bytes,
+            request.max_entries,
+            request.store_bytes,
+        )
+        held, fresh = self._caches.open(slot.number, slot.user, wanted)
+        slot.caches[request.key] = held
+        self._reply(number, p.CacheOpened(held.made_ms, fresh))
+
+    def _close_caches(self, slot: Slot, held: tuple[Held, ...], then: Callable[[], None]) -> None:
+        """Close what a run had open, beside other slots' work: a file system is written out first."""
+
+        def work() -> bytes:
+            for one in held:
+                self._caches.release(one)
+            return b"closed"
+
+        def closed(result: bytes | None) -> None:
+            if result is None:
+                slot.broken = "a cache of it cannot be closed"
+            then()
+
+        self._chore(work, None, closed)
 
     def _open(self, number: int, request: p.OpenFile) -> None:
         slot = self._slot(request.slot)
@@ -230,7 +283,7 @@ class Launcher:
         user, directory = slot.user, place.path
         if request.tree is not None:
             user, directory = self._store, self._new_tree(check_tree(request.tree))
-        checked = plan(request, self._view, directory)
+        checked = plan(request, self._view, directory, slot.caches)
         name = f"s{slot.number}-{request.sandbox}"
         cgroup = self._host.create(name, request.limits) if self._host.bases else None
         try:
@@ -307,9 +360,14 @@ class Launcher:
             running.next_look = float("inf")  # until this look is done
             began = time.monotonic()
             limit_bytes, limit_entries, path = place.granted, place.max_entries, place.path
+            caches = tuple(running.slot.caches.values())
 
-            def work(path: str = path, most: int = limit_bytes, entries: int = limit_entries) -> bytes:
-                return msgspec.msgpack.encode(measure(path, max_bytes=most, max_entries=entries))
+            def work(
+                path: str = path, most: int = limit_bytes, entries: int = limit_entries,
+                caches: tuple[Held, ...] = caches,
+            ) -> bytes:  # fmt: skip
+                found = measure(path, max_bytes=most, max_entries=entries)
+                return msgspec.msgpack.encode((*found, any(held.is_over() for held in caches)))
 
             def looked(
                 result: bytes | None, running: Running = running, began: float = began, most: int = limit_bytes,
@@ -317,11 +375,14 @@ class Launcher:
             ) -> None:  # fmt: skip
                 took = time.monotonic() - began
                 running.next_look = time.monotonic() + max(LOOK_EVERY_S, 5 * took)
-                found = _unpacked(result, tuple[int, int])
+                found = _unpacked(result, tuple[int, int, bool])
                 if found is None or running.number not in self._running:
                     return
-                used, count = found
+                used, count, is_over = found
                 running.used_bytes = used
+                if is_over:
+                    running.out_of_disk = True
+                    self._kill(running, "the disk limit of a cache is exceeded")
                 if used > most or count > entries:
                     running.out_of_disk = True
                     self._kill(running, f"the disk limit is exceeded: {most} bytes, {entries} entries")
@@ -383,7 +444,8 @@ class Launcher:
             self._finish(running)
         for slot in self._slots:
             self._clear(slot, lambda _: None)
-        for chore, then in list(self._chores.values()):
+        while self._chores:  # one may lead to the next
+            chore, then = self._chores.pop(next(iter(self._chores)))
             then(chore.finish())
         self._host.remove()
 

@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from liftlock.adapters.sandbox import protocol as p
+from liftlock.adapters.sandbox.caches import Caches
 from liftlock.adapters.sandbox.cgroups import delegate, find_host
 from liftlock.adapters.sandbox.chores import start_chore
 from liftlock.adapters.sandbox.disk import Disk, Place, clear
@@ -73,9 +74,24 @@ def _prepare(channel: socket.socket, settings: LauncherSettings) -> tuple[Launch
     disk = Disk(view.scratches, view.mounts, own_filesystems=view.private and bare.works())
     for slot in dict.fromkeys(slots):
         try_sandbox(program, disk, slot, host)
-    launcher = Launcher(channel, program=program, view=view, host=host, disk=disk, slots=slots, store=store)
+    caches = Caches(_cache_disk(view, own_filesystems=disk.own_filesystems), _clear_as_owner)
+    caches.settle(slots)
+    launcher = Launcher(
+        channel,
+        program=program,
+        view=view,
+        host=host,
+        disk=disk,
+        slots=slots,
+        store=store,
+        caches=caches,
+    )
     level = isolation_level(host, separate=settings.separate, own_filesystems=disk.own_filesystems)
     return launcher, p.Hello(level, tuple(range(len(slots))))
+
+
+def _cache_disk(view: View, *, own_filesystems: bool) -> Disk:
+    return Disk(f"{view.scratches}/caches", f"{view.mounts}-caches", own_filesystems=own_filesystems)
 
 
 def _check_users(settings: LauncherSettings) -> None:

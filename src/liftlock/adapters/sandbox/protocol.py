@@ -15,6 +15,7 @@ import msgspec
 from liftlock.errors import MalformedPayloadError, SandboxFailedError
 from liftlock.ports.sandbox import (
     Bind,
+    CacheBind,
     DataFile,
     ExitStatus,
     FoundFile,
@@ -56,6 +57,28 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     listeners: tuple[Listener, ...] = ()
     root: str | None = None
     tree: str | None = None
+    caches: tuple[CacheBind, ...] = ()
+
+
+class OpenCache(msgspec.Struct, frozen=True, tag=True):
+    """Open a cache for the slot's run, made if there is none from after `not_before_ms`. Answer: CacheOpened."""
+
+    slot: int
+    scratch: str
+    key: str
+    now_ms: int
+    not_before_ms: int
+    max_bytes: int
+    max_entries: int
+    store_bytes: int
+
+
+class DropCache(msgspec.Struct, frozen=True, tag=True):
+    """Remove an open cache once the slot is cleared. Answer: Done."""
+
+    slot: int
+    scratch: str
+    key: str
 
 
 class Kill(msgspec.Struct, frozen=True, tag=True):
@@ -118,6 +141,13 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     """It is done."""
 
 
+class CacheOpened(msgspec.Struct, frozen=True, tag=True):
+    """The cache can be bound; `made_ms`: when it was made."""
+
+    made_ms: int
+    fresh: bool
+
+
 class Opened(msgspec.Struct, frozen=True, tag=True):
     """The file's descriptor comes along."""
 
@@ -150,8 +180,10 @@ class Exited(msgspec.Struct, frozen=True, tag=True):
     status: ExitStatus
 
 
-Request = NewScratch | Start | Kill | OpenFile | ListFiles | RemoveScratch | RemoveTree
-Reply = Hello | Made | Started | Done | Opened | Listed | Refused | Failed | Exited
+Request = (
+    NewScratch | Start | Kill | OpenFile | ListFiles | RemoveScratch | RemoveTree | OpenCache | DropCache
+)
+Reply = Hello | Made | Started | Done | Opened | CacheOpened | Listed | Refused | Failed | Exited
 
 
 class RequestPacket(msgspec.Struct, frozen=True):

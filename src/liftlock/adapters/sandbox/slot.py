@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from liftlock.adapters.sandbox.caches import Held
 from liftlock.adapters.sandbox.cgroups import Cgroup
 from liftlock.adapters.sandbox.disk import Place
 from liftlock.adapters.sandbox.launch import Launched
@@ -36,6 +37,8 @@ class Slot:
     place: Place | None = None
     running: Running | None = None
     broken: str | None = None
+    caches: dict[str, Held] = field(default_factory=dict)
+    """Open caches by key."""
 
     def idle(self, scratch: str) -> Place:
         """Return the place of `scratch`, which is the slot's present one, with nothing alive in it.

@@ -63,12 +63,17 @@ def _allowed(value: object, path: str) -> Allowed:
     return Allowed(host, port, reason)
 
 
-def sealing(asked: Network, inputs: tuple[Declaration, ...], *, api_proxy: bool) -> Sealing:
-    """Return what the manifest calls a run: sealed if nothing but verified inputs can be reached."""
+def sealing(
+    asked: Network, inputs: tuple[Declaration, ...], *, api_proxy: bool, caches: bool = False
+) -> Sealing:
+    """Return what the manifest calls a run: sealed if nothing but verified inputs can be reached.
+
+    What a writable cache holds was not verified, so a run with `caches` is not sealed.
+    """
     if asked.is_open:
         return "open"
     discovers = any(isinstance(one.source, Snapshot) and one.source.answers is None for one in inputs)
-    return "recorded" if asked.allow or discovers or api_proxy else "sealed"
+    return "recorded" if asked.allow or discovers or api_proxy or caches else "sealed"
 
 
 def check_network(

@@ -57,6 +57,17 @@ class NetworkRule(_Table, frozen=True):
     require: Sealing = "open"
 
 
+class CacheRule(_Table, frozen=True):
+    """Writable caches: at most `max_bytes` each; of one slot's, `store_bytes` are kept, the least lately used go first.
+
+    `lower_levels`: whether a task may use caches of a level below its own, and so make its results worth no more.
+    """
+
+    max_bytes: int = 10 << 30
+    store_bytes: int = 32 << 30
+    lower_levels: bool = False
+
+
 class PoolPolicy(_Table, frozen=True):
     """`private_addresses`: `address:port` of loopback, link-local or private addresses that may be connected to.
 
@@ -76,6 +87,7 @@ class PoolPolicy(_Table, frozen=True):
     producers: dict[str, tuple[str, ...]] = {}
     tooltool: str | None = None
     network: NetworkRule = NetworkRule()
+    caches: CacheRule = CacheRule()
     max_download_bytes: int = 16 << 30
     store_bytes: int = 64 << 30
 

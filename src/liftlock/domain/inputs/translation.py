@@ -57,11 +57,11 @@ def _docker(payload: dict[str, Any]) -> dict[str, Any]:
     image = payload.get("image")
     if image is not None:
         payload["image"] = _image(image)
-    caches = payload.pop("cache", None)
+    caches = payload.pop("cache", None) or {}
+    if not isinstance(caches, dict):
+        wrong("payload.cache", "an object of names to paths", caches)
     if caches:
-        _refuse(
-            "payload.cache", "a writable cache is shared between tasks; expected inputs, which are verified"
-        )
+        payload["caches"] = [{"name": name, "mount": path} for name, path in caches.items()]
     artifacts = payload.get("artifacts")
     if isinstance(artifacts, dict):
         payload["artifacts"] = [_docker_artifact(name, one) for name, one in artifacts.items()]
@@ -78,7 +78,10 @@ def _generic(payload: dict[str, Any]) -> dict[str, Any]:
     mounts = payload.pop("mounts", [])
     if not isinstance(mounts, list):
         wrong("payload.mounts", "a list", mounts)
-    inputs = [_mount(one, index) for index, one in enumerate(mounts)]
+    caches = [_cache(one, index) for index, one in enumerate(mounts) if _is_cache(one)]
+    if caches:
+        payload["caches"] = [*payload.get("caches", []), *caches]
+    inputs = [_mount(one, index) for index, one in enumerate(mounts) if not _is_cache(one)]
     if inputs:
         payload["inputs"] = [*payload.get("inputs", []), *inputs]
     return payload
@@ -94,9 +97,6 @@ def _common(payload: dict[str, Any]) -> None:
             elif asked and name not in _HARMLESS:
                 _refuse(f"payload.features.{name}", "this feature is not offered")
         payload["features"] = kept
-    codes = payload.get("onExitStatus")
-    if isinstance(codes, dict) and codes.get("purgeCaches") is not None:
-        payload["onExitStatus"] = {key: found for key, found in codes.items() if key != "purgeCaches"}
 
 
 def _image(value: object) -> object:
@@ -138,14 +138,27 @@ def _docker_artifact(name: str, value: object) -> dict[str, Any]:
     return made | ({"expires": value["expires"]} if "expires" in value else {})
 
 
+def _is_cache(value: object) -> bool:
+    return isinstance(value, dict) and "cacheName" in value
+
+
+def _cache(value: dict[str, Any], index: int) -> dict[str, Any]:
+    at = f"payload.mounts[{index}]"
+    if "content" in value:
+        _refuse(f"{at}.content", "a cache begins empty; expected a mount of its own for the content")
+    for key in value:
+        if key not in ("cacheName", "directory"):
+            wrong(f"{at}.{key}", "cacheName and directory only", key)
+    where = value.get("directory")
+    if not isinstance(where, str) or not is_plain(where):
+        wrong(f"{at}.directory", "a path of plain names below the task's directory", where)
+    return {"name": value["cacheName"], "mount": f"{BUILD}/{where}"}
+
+
 def _mount(value: object, index: int) -> dict[str, Any]:
     at = f"payload.mounts[{index}]"
     if not isinstance(value, dict):
         wrong(at, "an object", value)
-    if "cacheName" in value:
-        _refuse(
-            f"{at}.cacheName", "a writable cache is shared between tasks; expected content, which is verified"
-        )
     content = value.get("content")
     if not isinstance(content, dict):
         wrong(f"{at}.content", "an object", content)

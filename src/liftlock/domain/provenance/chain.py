@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from liftlock.domain.provenance.certificates import PoolKey, WorkerCertificate, read_certificate
+from liftlock.domain.provenance.certificates import LEVELS, PoolKey, WorkerCertificate, read_certificate
 from liftlock.domain.provenance.keys import UntrustedError, is_signed, member
 from liftlock.errors import InputInvalidError, MalformedPayloadError
 from liftlock.values.instants import format_instant, parse_instant
@@ -52,6 +52,14 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     certificate: dict[str, Any]
 
 
+class UsedCache(msgspec.Struct, frozen=True):
+    """A writable cache that a run had: nobody verified what it held, and who wrote it was of `level`."""
+
+    name: str
+    level: int
+    pool: str
+
+
 class SignedChain(msgspec.Struct, frozen=True):
     """A chain whose signature and certificate are valid. `artifacts`: name → sha256."""
 
@@ -65,6 +73,7 @@ class SignedChain(msgspec.Struct, frozen=True):
     inputs: tuple[dict[str, Any], ...]
     certificate: WorkerCertificate
     pool: PoolKey
+    caches: tuple[UsedCache, ...] = ()
 
 
 def chain_document(record: RunRecord) -> dict[str, Any]:
@@ -90,7 +99,7 @@ def chain_document(record: RunRecord) -> dict[str, Any]:
             "certificate": record.certificate,
         },
         "inputs": record.manifest.get("inputs", []),
-        **({"image": record.manifest["image"]} if "image" in record.manifest else {}),
+        **{name: record.manifest[name] for name in ("image", "caches") if name in record.manifest},
     }
 
 
@@ -159,7 +168,19 @@ def _parsed(
         inputs,
         certificate,
         pool,
+        _caches(said),
     )
+
+
+def _caches(said: dict[str, Any]) -> tuple[UsedCache, ...]:
+    what = "chain of trust.caches"
+    found = []
+    for one in member(said, "caches", list, what) if "caches" in said else []:
+        level = member(one, "level", int, what)
+        if level not in LEVELS:
+            raise UntrustedError(f"{what}: expected a level of 1 to 3")
+        found.append(UsedCache(member(one, "name", str, what), level, member(one, "pool", str, what)))
+    return tuple(found)
 
 
 def _check(said: dict[str, Any], environment: dict[str, Any], chain: SignedChain) -> None:
@@ -176,5 +197,10 @@ def _check(said: dict[str, Any], environment: dict[str, Any], chain: SignedChain
             f"chain of trust: signed at {format_instant(chain.finished)}; the certificate is valid from"
             f" {format_instant(certificate.not_before)} until {format_instant(certificate.not_after)}"
         )
+    for cache in chain.caches:
+        if cache.pool != certificate.pool:
+            raise UntrustedError(
+                f"chain of trust: the cache {cache.name!r} is of pool {cache.pool}; the run was in {certificate.pool}"
+            )
     if chain.outcome not in ("completed", "failed"):
         raise UntrustedError(f"chain of trust: a run that ended as {chain.outcome[:40]!r} has none")

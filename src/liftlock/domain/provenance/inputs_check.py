@@ -25,7 +25,7 @@ class Read(msgspec.Struct, frozen=True):
 
 def check_inputs(chain: SignedChain) -> tuple[list[str], list[Read]]:
     """Return what is wrong with a run's inputs, and those of them that other tasks made."""
-    declared = _declared(chain.task)
+    declared = _declared(chain.task, "inputs")
     measured = {str(one.get("name")): one for one in chain.inputs}
     problems = [
         f"{name}: declared, and the chain of trust does not say what it was"
@@ -33,6 +33,11 @@ def check_inputs(chain: SignedChain) -> tuple[list[str], list[Read]]:
     ]
     problems += [
         f"{name}: read, and the task does not declare it" for name in sorted(set(measured) - set(declared))
+    ]
+    caches, used = set(_declared(chain.task, "caches")), {cache.name for cache in chain.caches}
+    problems += [
+        f"{name}: a cache that the chain of trust does not name, or the task does not declare"
+        for name in sorted(caches ^ used)
     ]
     reads = []
     for name in sorted(set(declared) & set(measured)):
@@ -42,13 +47,13 @@ def check_inputs(chain: SignedChain) -> tuple[list[str], list[Read]]:
     return problems, reads
 
 
-def _declared(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the declared inputs by name; those of other workers' payloads as this worker reads them."""
+def _declared(task: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:
+    """Return what the payload lists under `key`, by name; those of other workers' payloads as this worker reads them."""
     try:
         payload = native(task.get("payload"))
     except InputValidationError:
         return {}
-    found = payload.get("inputs", []) if isinstance(payload, dict) else []
+    found = payload.get(key, []) if isinstance(payload, dict) else []
     items = found if isinstance(found, list) else []
     return {str(one.get("name")): one for one in items if isinstance(one, dict)}
 

@@ -56,8 +56,19 @@ class Producer(msgspec.Struct, frozen=True):
 
 
 def proven_level(chain: SignedChain) -> int:
-    """Return the level that a chain can prove: no more than its task has, its worker says, and its pool vouches for."""
-    return min(level_of(chain.task), chain.level, chain.certificate.level, chain.pool.level)
+    """Return the level that a chain can prove.
+
+    It is no more than its task has, its worker says, its pool vouches for, and any cache that it wrote to has.
+    """
+    caches = (cache.level for cache in chain.caches)
+    return min(level_of(chain.task), chain.level, chain.certificate.level, chain.pool.level, *caches)
+
+
+def why_level(chain: SignedChain) -> str:
+    """Return what to add to a message about a chain's level: the caches that lowered it, or nothing."""
+    level = proven_level(chain)
+    names = [cache.name for cache in chain.caches if cache.level == level < level_of(chain.task)]
+    return f" (it used the cache {', '.join(names)} of level {level})" if names else ""
 
 
 def check_key(chain: SignedChain, trust: Trust) -> None:
@@ -71,7 +82,7 @@ def check_producer(chain: SignedChain, consumer_level: int, trust: Trust) -> Non
     level = proven_level(chain)
     if level < consumer_level:
         raise UntrustedError(
-            f"task {chain.task_id} is of level {level}, and its consumer of level {consumer_level}:"
+            f"task {chain.task_id} is of level {level}{why_level(chain)}, and its consumer of level {consumer_level}:"
             " what a lower level made is no input"
         )
     allowed = trust.producers.get(consumer_level)

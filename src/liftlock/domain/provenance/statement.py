@@ -42,6 +42,7 @@ def statement(record: RunRecord, *, root_url: str, chain_sha256: str) -> dict[st
                     "isolation": manifest.get("isolation", {}),
                     "network": manifest.get("network", {}),
                     "limits": record.limits,
+                    "caches": manifest.get("caches", []),
                 },
                 "resolvedDependencies": [
                     found

@@ -16,7 +16,7 @@ from liftlock.domain.provenance.graph import generated_by
 from liftlock.domain.provenance.inputs_check import check_inputs
 from liftlock.domain.provenance.keys import UntrustedError
 from liftlock.domain.provenance.origin import check_push, offers_action
-from liftlock.domain.provenance.producers import Trust, check_key, check_producer, proven_level
+from liftlock.domain.provenance.producers import Trust, check_key, check_producer, proven_level, why_level
 from liftlock.domain.provenance.statement import STATEMENT_NAME
 
 State = Literal["green", "red", "unseen"]
@@ -57,9 +57,9 @@ class Walk:
             return False
         self.level = proven_level(chain)
         required = max(self.level, least_level)
-        self._say(
-            "run", self.level >= least_level, target, f"level {self.level}", f"below level {least_level}"
-        )
+        told = f"level {self.level}{why_level(chain)}"
+        wrong = f"below level {least_level}, although every signature is valid"
+        self._say("run", self.level >= least_level, target, told, wrong)
         self._artifacts(chain, self._evidence.run(target))
         self._origin(chain, required, {target})
         return self.holds

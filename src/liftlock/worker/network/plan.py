@@ -36,10 +36,11 @@ class RunNetwork:
         downloader: Downloader | None,
         dialer: Dialer | None,
         api_proxy: bool,
+        caches: bool,
     ) -> None:
         self.record = NetworkRecord()
         self._asked = asked
-        self._sealing = sealing(asked, inputs, api_proxy=api_proxy)
+        self._sealing = sealing(asked, inputs, api_proxy=api_proxy, caches=caches)
         self._api_proxy = api_proxy
         way_out = Egress(asked, dialer, self.record)
         self.doors = [Door(egress.PORT, way_out, self.record, speaker="the task's network")]

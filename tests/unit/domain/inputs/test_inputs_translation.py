@@ -82,10 +82,23 @@ def test_mounts_become_inputs() -> None:
     assert found[1].promise.sha256 == DIGEST
 
 
+def test_caches_of_both_workers_become_caches() -> None:
+    docker = read(image="host.example/x@sha256:" + DIGEST, cache={"deps-v1": "/builds/worker/checkouts"})
+    assert [(one.name, one.path, one.level) for one in docker.caches] == [
+        ("deps-v1", "/builds/worker/checkouts", None)
+    ]
+    mounts = [{"cacheName": "deps", "directory": "c"}, {"content": {"raw": "hello"}, "file": "greeting"}]
+    generic = read(mounts=mounts, onExitStatus={"retry": [4], "purgeCaches": [72]})
+    assert [(one.name, one.path) for one in generic.caches] == [("deps", "/build/c")]
+    assert [one.name for one in generic.inputs] == ["mount-1"]
+    assert (generic.retry_codes, generic.purge_codes) == ({4}, {72})
+
+
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        ({"image": "x", "cache": {"a": "/b"}}, "payload.cache: can't be honoured"),
+        ({"cache": {"a": "/usr/b"}}, "payload.caches[0].mount: expected an absolute path of plain names"),
+        ({"cache": ["a"]}, "payload.cache: expected an object of names to paths"),
         ({"capabilities": {"privileged": True}}, "payload.capabilities: can't be honoured"),
         ({"features": {"dind": True}}, "payload.features.dind: can't be honoured"),
         (
@@ -93,8 +106,12 @@ def test_mounts_become_inputs() -> None:
             "payload.features.runAsAdministrator: can't be honoured",
         ),
         (
-            {"mounts": [{"cacheName": "c", "directory": "d"}]},
-            "payload.mounts[0].cacheName: can't be honoured",
+            {"mounts": [{"cacheName": "c", "directory": "../d"}]},
+            "payload.mounts[0].directory: expected a path of plain names",
+        ),
+        (
+            {"mounts": [{"cacheName": "c", "directory": "d", "content": {"raw": ""}}]},
+            "payload.mounts[0].content: can't be honoured: a cache begins empty",
         ),
         (
             {"mounts": [{"content": {"base64": "eA=="}, "file": "f"}]},
