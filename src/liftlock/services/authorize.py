@@ -6,9 +6,10 @@ Source: docs/reference/access.md
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from liftlock.domain.credentials.authentication import ANONYMOUS_CLIENT, Signed, authenticate
 from liftlock.domain.credentials.endpoint import signed_endpoint
@@ -21,8 +22,7 @@ from liftlock.ports.envelope import AuditRecord, Envelope, Event, Nonce, Verdict
 from liftlock.services.access_snapshot import AccessCache, Snapshot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpFacts:
+class HttpFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What authentication needs of a request.
 
     `target` is the raw path and query; `body` None means that it streams (see `checked`); `writes` says whether the
@@ -40,8 +40,7 @@ class HttpFacts:
     writes: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The authenticated principal, fixed for one request.
 
     `scopes` are expanded, with authorizedScopes applied; `own` are the same before expansion, for explanations.
@@ -101,7 +100,7 @@ class Caller:
 
     def follow_up(self) -> Caller:
         """Return the same caller for what follows the transaction that stored its nonce."""
-        return replace(self, nonce=None)
+        return msgspec.structs.replace(self, nonce=None)
 
     def record(self, action: str, subject: str, verdict: Verdict = "changed", **details: Any) -> AuditRecord:
         """Return the audit record of this caller's `action` on `subject`."""

@@ -32,10 +32,10 @@ class ClaimWork:
         self._clock = clock
         self._credentials = credentials
 
-    async def claim(
+    async def claim_now(
         self, caller: Caller, queue_id: str, worker_group: str, worker_id: str, count: int, now: datetime
     ) -> list[dict[str, Any]]:
-        """Return up to `count` claims as soon as there is work, or none after `LONG_POLL`.
+        """Return up to `count` claims, or none if there is no work at this moment.
 
         Raises:
             RefusedError: the caller may not claim from this queue, or not as this worker.
@@ -44,20 +44,35 @@ class ClaimWork:
         caller.require([f"queue:claim-work:{queue_id}", f"queue:worker-id:{worker_group}/{worker_id}"])
         if not 1 <= count <= MAX_TASKS:
             raise InputInvalidError(f"tasks: expected 1 to {MAX_TASKS}, got {count}")
+        return await self._take(caller, queue_id, worker_group, worker_id, count, now)
+
+    async def claim(
+        self, caller: Caller, queue_id: str, worker_group: str, worker_id: str, count: int, now: datetime
+    ) -> list[dict[str, Any]]:
+        """Return up to `count` claims as soon as there is work, or none after `LONG_POLL`; errors as `claim_now`."""
+        claimed = await self.claim_now(caller, queue_id, worker_group, worker_id, count, now)
+        if claimed:
+            return claimed
         with self._wakeups.listen(f"queue:{queue_id}") as ticket:
             while True:
                 at = self._clock.now()
                 prospect = await self._store.prospect(queue_id, worker_group, worker_id, to_ms(at))
                 if prospect.has_work and not prospect.quarantined:
-                    claimed = await self._store.claim(
-                        queue_id, worker_group, worker_id, count, to_ms(at + LEASE), caller.envelope(at)
-                    )
+                    claimed = await self._take(caller, queue_id, worker_group, worker_id, count, at)
                     if claimed:
-                        return [self._answer(one, at) for one in claimed]
+                        return claimed
                 left = (now + LONG_POLL - at).total_seconds()
                 if left <= 0:
                     return []
                 await ticket.wait(min(left, LOOK_EVERY_S))
+
+    async def _take(
+        self, caller: Caller, queue_id: str, worker_group: str, worker_id: str, count: int, at: datetime
+    ) -> list[dict[str, Any]]:
+        claimed = await self._store.claim(
+            queue_id, worker_group, worker_id, count, to_ms(at + LEASE), caller.envelope(at)
+        )
+        return [self._answer(one, at) for one in claimed]
 
     async def claim_one(
         self, caller: Caller, task_id: str, run_id: int, worker_group: str, worker_id: str, now: datetime

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -249,7 +249,7 @@ class FireHook:
         role = await self._authorizer.internal(f"hook/{record.name}", [f"assume:hook-id:{record.name}"], now)
         if role.access_version != caller.access_version:
             raise StaleSnapshotError("roles or clients changed while the request was decided")
-        return replace(role, nonce=caller.nonce)
+        return msgspec.structs.replace(role, nonce=caller.nonce)
 
 
 def token_identity(name: str) -> str:

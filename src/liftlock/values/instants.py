@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from liftlock.errors import InputInvalidError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_CANONICAL_CHARS = len("2026-01-31T12:00:00.000Z")
 _FORM = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})\Z", re.ASCII)
 
 
@@ -28,13 +30,19 @@ def from_ms(ms: int) -> datetime:
 
 def format_instant(instant: datetime) -> str:
     """Return the wire form: UTC, milliseconds, `Z`."""
-    utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
-    return utc.isoformat(timespec="milliseconds")[:23] + "Z"
+    return format_ms((instant - _EPOCH) // _MILLISECOND)
 
 
 def format_ms(ms: int) -> str:
     """Return the wire form of `ms` milliseconds since 1970."""
-    return format_instant(from_ms(ms))
+    seconds, fraction = divmod(ms, 1000)
+    return f"{_to_the_second(seconds)}.{fraction:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _to_the_second(seconds: int) -> str:
+    """Return date and time; the same few seconds are written again and again, and making the text costs microseconds."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
 def parse_instant(text: str, *, what: str = "time") -> datetime:
@@ -46,6 +54,8 @@ def parse_instant(text: str, *, what: str = "time") -> datetime:
     if _FORM.match(text) is None:
         raise InputInvalidError(f"{what}: expected a time like 2026-01-31T12:00:00.000Z, got {text[:64]!r}")
     try:
+        if len(text) == _CANONICAL_CHARS and text[-1] == "Z":
+            return datetime.fromisoformat(text)
         head, fraction, offset = _split(text)
         return datetime.fromisoformat(head + fraction + offset).astimezone(UTC)
     except (ValueError, OverflowError) as error:

@@ -6,6 +6,8 @@ Source: docs/reference/queue.md#claims
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from liftlock.services.claim_work import ClaimWork
 from liftlock.values.ids import task_queue_id as parse_queue_id
@@ -18,25 +20,29 @@ class _Claims:
         self._work = work
 
     async def claim_work(self, request: ApiRequest) -> object:
-        """Wait for work, but no longer than the worker does: nothing is claimed for one that has gone."""
+        """Answer at once if there is work; else wait, but no longer than the worker does: see `_wait`."""
         payload = request.payload
-        waiting = asyncio.ensure_future(
-            self._work.claim(
-                request.caller,
-                parse_queue_id(request.params["taskQueueId"]),
-                payload["workerGroup"],
-                payload["workerId"],
-                payload.get("tasks", 1),
-                request.now,
-            )
+        asked = (
+            request.caller,
+            parse_queue_id(request.params["taskQueueId"]),
+            payload["workerGroup"],
+            payload["workerId"],
+            payload.get("tasks", 1),
+            request.now,
         )
+        claimed = await self._work.claim_now(*asked)
+        return {"tasks": claimed or await self._wait(request, self._work.claim(*asked))}
+
+    async def _wait(self, request: ApiRequest, claim: Coroutine[Any, Any, list[dict[str, Any]]]) -> object:
+        """Return what `claim` gives; nothing is claimed for a worker that has gone."""
+        waiting = asyncio.ensure_future(claim)
         gone = asyncio.ensure_future(_until_gone(request))
         try:
             await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 waiting.cancel()
                 await gone
-            return {"tasks": await waiting}
+            return await waiting
         finally:
             gone.cancel()
             waiting.cancel()

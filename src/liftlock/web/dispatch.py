@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -33,6 +33,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+_Headers = list[tuple[bytes, bytes]]
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_ATTEMPTS = 4
@@ -48,6 +49,8 @@ _CORS = [
     (b"access-control-max-age", b"900"),
 ]
 _FIXED = [*_CORS, (b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+_JSON = [*_FIXED, (b"content-type", b"application/json; charset=utf-8")]
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]", re.ASCII)
 _log = structlog.get_logger(__name__)
 
 
@@ -217,17 +220,18 @@ class _Exchange:
         elif isinstance(body, AsyncIterator):
             await self._send_stream(reply, body)
         else:
-            headers = {"content-type": "application/json; charset=utf-8", **reply.headers}
-            await self.send_bytes(reply.status, encode(body), headers)
+            await self.send_bytes(reply.status, encode(body), reply.headers, _JSON)
 
-    async def send_bytes(self, status: int, body: bytes, headers: Any) -> None:
-        """Send a whole answer at once."""
-        length = [] if status == 204 else [(b"content-length", str(len(body)).encode())]
-        await self._start(status, headers, length)
+    async def send_bytes(
+        self, status: int, body: bytes, headers: Mapping[str, str], fixed: _Headers = _FIXED
+    ) -> None:
+        """Send a whole answer at once; of a header that stands in both, `headers` win over `fixed`."""
+        length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
+        await self._start(status, headers, [*fixed, *length])
         await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
 
     async def _send_stream(self, reply: Reply, body: AsyncIterator[bytes]) -> None:
-        await self._start(reply.status, reply.headers, [])
+        await self._start(reply.status, reply.headers, _FIXED)
         try:
             if self.method != "HEAD":
                 async for chunk in body:
@@ -237,18 +241,16 @@ class _Exchange:
                 await close()
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _start(self, status: int, headers: Any, extra: list[tuple[bytes, bytes]]) -> None:
-        own = [(name.lower().encode("latin-1"), _header_value(value)) for name, value in headers.items()]
-        names = {name for name, _ in own}
-        fixed = [item for item in _FIXED if item[0] not in names]
-        own_extra = [item for item in extra if item[0] not in names]
-        await self._send(
-            {"type": "http.response.start", "status": status, "headers": [*fixed, *own, *own_extra]}
-        )
+    async def _start(self, status: int, headers: Mapping[str, str], fixed: _Headers) -> None:
+        if headers:
+            own = [(name.lower().encode("latin-1"), _header_value(value)) for name, value in headers.items()]
+            names = {name for name, _ in own}
+            fixed = [*(item for item in fixed if item[0] not in names), *own]
+        await self._send({"type": "http.response.start", "status": status, "headers": fixed})
 
 
 def _header_value(value: str) -> bytes:
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+    if _CONTROL.search(value) is not None:
         raise InputInvalidError("a header's value must hold no control characters")
     return value.encode("latin-1", "replace")
 

@@ -22,7 +22,8 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline: float | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._in_head = False
         self._head_bytes = 0
 
@@ -32,6 +33,8 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        if self._alarm is not None:
+            self._alarm.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -75,15 +78,22 @@ class DeadlineProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _arm(self, seconds: float) -> None:
-        self._disarm()
-        self._deadline = self.loop.call_later(seconds, self._expired)
+        """Set the deadline. There is one timer at a time, and it is not moved for each request: see `_ring`."""
+        self._deadline = self.loop.time() + seconds
+        if self._alarm is None:
+            self._alarm = self.loop.call_later(min(seconds, HEAD_LIMIT_S), self._ring)
 
     def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _expired(self) -> None:
         self._deadline = None
-        if not self.transport.is_closing():
+
+    def _ring(self) -> None:
+        """End the connection if its deadline has passed, else look again when it will have."""
+        self._alarm = None
+        if self._deadline is None or self.transport.is_closing():
+            return
+        left = self._deadline - self.loop.time()
+        if left <= 0:
+            self._deadline = None
             self.transport.close()
+        else:
+            self._alarm = self.loop.call_later(min(left, HEAD_LIMIT_S), self._ring)

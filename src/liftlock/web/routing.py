@@ -7,18 +7,19 @@ Paths are matched as they were sent: a percent-encoded slash stays within its se
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import unquote
+
+import msgspec
 
 from liftlock.services.authorize import Caller, HttpFacts
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What a handler answers when a plain value does not say enough.
 
     `body` is bytes, an iterator of bytes (streamed), or a value that becomes JSON; None is an empty body.
@@ -26,11 +27,10 @@ class Reply:
 
     status: int = 200
     body: object = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiRequest:
+class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One authenticated request: path parameters and query decoded, the payload decoded and valid by its schema."""
 
     params: Mapping[str, str]

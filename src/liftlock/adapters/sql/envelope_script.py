@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from liftlock.adapters.sql.records import script_of
-from liftlock.adapters.sql.script import Script, Sql
+from liftlock.adapters.sql.script import Rows, Script, Sql
 from liftlock.errors import ReplayedRequestError, StaleSnapshotError
 from liftlock.ports.envelope import AuditRecord, Envelope, Event
 from liftlock.values.instants import to_ms
@@ -16,18 +18,20 @@ NONCE_BUCKET_S = 3600
 def guards(envelope: Envelope) -> Script[None]:
     """Refuse a replayed request and a decision made on roles or clients that have changed."""
     nonce = envelope.nonce
+    rows: Rows = []
     if nonce is not None:
-        fresh = yield Sql(
+        rows = yield Sql(
             "INSERT INTO request_nonce(bucket, client_id, ts, nonce) VALUES ($1, $2, $3, $4)"
-            " ON CONFLICT DO NOTHING RETURNING 1",
+            " ON CONFLICT DO NOTHING RETURNING (SELECT version FROM access_version)",
             (nonce.ts // NONCE_BUCKET_S, nonce.client_id, nonce.ts, nonce.nonce),
         )
-        if not fresh:
+        if not rows:
             raise ReplayedRequestError(
                 "this signed request was received before; sign it again (a new nonce) if you mean to repeat it"
             )
     if envelope.access_version is not None:
-        rows = yield Sql("SELECT version FROM access_version")
+        if nonce is None:
+            rows = yield Sql("SELECT version FROM access_version")
         if rows[0][0] != envelope.access_version:
             raise StaleSnapshotError("roles or clients changed while the request was decided")
 
@@ -71,6 +75,7 @@ def outbox_rows(events: tuple[Event, ...]) -> Sql:
     )
 
 
+@lru_cache(maxsize=1024)
 def _tuples(rows: int, width: int) -> str:
     return ", ".join(
         "(" + ", ".join(f"${row * width + column + 1}" for column in range(width)) + ")"

@@ -29,7 +29,7 @@ T = TypeVar("T")
 MAX_BATCH = 64
 """Transactions that share one commit at the most."""
 BUSY_TIMEOUT_MS = 10_000
-_CACHE_KIB = 16 * 1024
+_CACHE_KIB = 64 * 1024
 
 
 class _Order(NamedTuple):

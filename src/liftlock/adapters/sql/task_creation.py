@@ -12,7 +12,7 @@ from liftlock.adapters.sql.task_rows import (
     channel,
     due_of,
     enqueue,
-    event_of,
+    events_of,
     publish,
     task_of,
     text,
@@ -146,9 +146,8 @@ def _insert(
     """Return the new task, or None if somebody else created that id meanwhile."""
     task = _new_task(definition, len(definition.dependencies) - len(satisfied), now_ms)
     progress = task.progress
-    events = [event_of("task-defined", task)]
-    if progress.state == "pending":
-        events.append(event_of("task-pending", task))
+    topics = ("task-defined", "task-pending") if progress.state == "pending" else ("task-defined",)
+    events = events_of(topics, task)
     if dialect == "postgresql":
         rows = yield _insert_all_at_once(task, definition, entries, events)
     else:

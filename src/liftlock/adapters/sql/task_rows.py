@@ -6,6 +6,7 @@ the order task, dependents by id, group; who gets it the other way round is run 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -176,6 +177,12 @@ def _notice_group_end(task: Task, events: list[Event]) -> Script[None]:
 
 def event_of(topic: str, task: Task) -> Event:
     """Return the message about the task: its status, its last run, and the routes that it is copied to."""
+    [event] = events_of((topic,), task)
+    return event
+
+
+def events_of(topics: Sequence[str], task: Task) -> list[Event]:
+    """Return one message for each topic, alike but for that: see `event_of`."""
     body: dict[str, Any] = {
         "version": 1,
         "status": status_of(task),
@@ -189,4 +196,4 @@ def event_of(topic: str, task: Task) -> Event:
             body["workerGroup"], body["workerId"] = run.worker_group, run.worker_id
         if run.taken_until_ms is not None and run.state == "running":
             body["takenUntil"] = format_ms(run.taken_until_ms)
-    return Event(topic, task.task_id, body)
+    return [Event(topic, task.task_id, body) for topic in topics]

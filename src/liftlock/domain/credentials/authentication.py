@@ -6,9 +6,10 @@ Source: docs/reference/access.md#authentication
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
+
+import msgspec
 
 from liftlock.domain.credentials.certificates import (
     Extension,
@@ -39,8 +40,7 @@ _NO_TOKEN: Final = b"no such client"
 _ANONYMOUS_LASTS: Final = timedelta(minutes=15)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownClient:
+class KnownClient(msgspec.Struct, frozen=True):
     """A client as authentication needs it. `expanded` is the closure of `scopes`, without what everyone has."""
 
     client_id: str
@@ -54,8 +54,7 @@ class KnownClient:
         return f"KnownClient(client_id={self.client_id!r}, …)"
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """A request as it was received. `body` None: it streams, and its hash is checked when it has been read."""
 
     target: Target
@@ -64,8 +63,7 @@ class Signed:
     body: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """Who calls. `own` are its scopes before expansion, `scopes` after; `nonce` is (ts, nonce) of a Hawk header.
 
     `payload_hash` is what the header states of the body, or None.
@@ -126,8 +124,7 @@ def _at(seconds: int) -> datetime:
     return from_ms(min(seconds, 253_402_300_799) * 1000)
 
 
-@dataclass(frozen=True, slots=True)
-class _Identified:
+class _Identified(msgspec.Struct, frozen=True):
     own: tuple[str, ...]
     scopes: ScopeSet
     expires: datetime

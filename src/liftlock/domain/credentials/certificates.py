@@ -35,8 +35,7 @@ _FIELDS: Final = frozenset(
 _MAX_MS: Final = 2**53
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(msgspec.Struct, frozen=True):
     """What an issuer signed; `start` and `expiry` are milliseconds since 1970; `issuer` None: unnamed."""
 
     seed: str
@@ -47,12 +46,14 @@ class Certificate:
     signature: str
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
+class Extension(msgspec.Struct, frozen=True):
     """A request's `ext`, parsed; None where it says nothing."""
 
     certificate: Certificate | None = None
     authorized_scopes: tuple[str, ...] | None = None
+
+
+_NOTHING: Final = Extension()
 
 
 def _fail(what: str) -> AuthenticationFailedError:
@@ -68,7 +69,7 @@ def parse_extension(ext: str) -> Extension:
         AuthenticationFailedError: it is malformed, or has fields of no meaning: a restriction must not be overlooked.
     """
     if not ext:
-        return Extension()
+        return _NOTHING
     bare = ext.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         said = decode(base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True), what="ext")

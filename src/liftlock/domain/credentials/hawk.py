@@ -65,17 +65,14 @@ def parse_header(header: str) -> Attributes:
         raise AuthenticationFailedError(f"Authorization header: more than {MAX_HEADER_CHARS} characters")
     found: dict[str, str] = {}
     at = 5
-    while at < len(header):
-        match = _ATTRIBUTE.match(header, at)
-        if match is None:
-            raise AuthenticationFailedError(
-                f'Authorization header: expected name="value", … at character {at}'
-            )
-        name = match[1]
+    for match in iter(_ATTRIBUTE.scanner(header, at).match, None):  # type: ignore[attr-defined] # typeshed lacks it
+        name, value = match.groups()
         if name not in _KNOWN or name in found:
             raise AuthenticationFailedError(f"Authorization header: {name!r} is unknown or stands twice")
-        found[name] = match[2]
+        found[name] = value
         at = match.end()
+    if at < len(header):
+        raise AuthenticationFailedError(f'Authorization header: expected name="value", … at character {at}')
     return _checked(found)
 
 
@@ -89,14 +86,17 @@ def _checked(found: dict[str, str]) -> Attributes:
         raise AuthenticationFailedError(
             f"Authorization header: nonce: more than {MAX_NONCE_CHARS} characters"
         )
-    return Attributes(**{**found, "ts": int(found["ts"])})  # type: ignore[arg-type] # ts is replaced by its number
+    optional = (found.get(name, "") for name in ("hash", "ext", "app", "dlg"))
+    return Attributes(found["id"], int(found["ts"]), found["nonce"], found["mac"], *optional)
 
 
-def signature(kind: Literal["header", "bewit"], said: Attributes, target: Target, key: bytes) -> str:
-    """Return the base64 HMAC-SHA256 that `key` makes of `said` and `target`."""
+def signature(
+    kind: Literal["header", "bewit"], said: Attributes, target: Target, key: bytes, *, host: str | None = None
+) -> str:
+    """Return the base64 HMAC-SHA256 that `key` makes of `said` and `target`; `host` replaces the target's."""
     text = (
-        f"hawk.1.{kind}\n{said.ts}\n{said.nonce}\n{target.method.upper()}\n{target.resource}\n{target.host}\n"
-        f"{target.port}\n{said.hash}\n{said.ext}\n"
+        f"hawk.1.{kind}\n{said.ts}\n{said.nonce}\n{target.method.upper()}\n{target.resource}\n"
+        f"{target.host if host is None else host}\n{target.port}\n{said.hash}\n{said.ext}\n"
     )
     if said.app:
         text += f"{said.app}\n{said.dlg}\n"
@@ -111,7 +111,7 @@ def verify_signature(kind: Literal["header", "bewit"], said: Attributes, target:
     """
     claimed = said.mac.encode("utf-8", "replace")
     for host in spellings(target.host):
-        expected = signature(kind, said, target._replace(host=host), key).encode()
+        expected = signature(kind, said, target, key, host=host).encode()
         if hmac.compare_digest(expected, claimed):
             return
     raise AuthenticationFailedError(_NO_MATCH)
@@ -131,9 +131,13 @@ def verify_time(said: Attributes, now_s: float) -> None:
 
 def payload_hash(content_type: str, body: bytes) -> str:
     """Return the base64 hash that a header's `hash` states of a body."""
-    hasher = PayloadHasher(content_type)
-    hasher.update(body)
-    return hasher.finish()
+    whole = hashlib.sha256(b"%b%b\n" % (_payload_start(content_type), body))
+    return base64.b64encode(whole.digest()).decode()
+
+
+def _payload_start(content_type: str) -> bytes:
+    plain = content_type.split(";", 1)[0].strip().lower()
+    return b"hawk.1.payload\n%b\n" % plain.encode("utf-8", "replace")
 
 
 class PayloadHasher:
@@ -142,8 +146,7 @@ class PayloadHasher:
     __slots__ = ("_digest",)
 
     def __init__(self, content_type: str) -> None:
-        plain = content_type.split(";", 1)[0].strip().lower()
-        self._digest = hashlib.sha256(b"hawk.1.payload\n" + plain.encode("utf-8", "replace") + b"\n")
+        self._digest = hashlib.sha256(_payload_start(content_type))
 
     def update(self, piece: bytes) -> None:
         """Take the next bytes of the body."""

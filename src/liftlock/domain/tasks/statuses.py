@@ -47,21 +47,18 @@ def status_of(task: Task) -> dict[str, Any]:
 
 
 def _run(run: Run) -> dict[str, Any]:
-    texts = {
-        "reasonResolved": run.reason_resolved,
-        "workerGroup": run.worker_group,
-        "workerId": run.worker_id,
-    }
-    instants = {
-        "takenUntil": run.taken_until_ms,
-        "scheduled": run.scheduled_ms,
-        "started": run.started_ms,
-        "resolved": run.resolved_ms,
-    }
-    return {
-        "runId": run.run_id,
-        "state": run.state,
-        "reasonCreated": run.reason_created,
-        **{name: text for name, text in texts.items() if text is not None},
-        **{name: format_ms(instant) for name, instant in instants.items() if instant is not None},
-    }
+    wire: dict[str, Any] = {"runId": run.run_id, "state": run.state, "reasonCreated": run.reason_created}
+    if run.reason_resolved is not None:
+        wire["reasonResolved"] = run.reason_resolved
+    if run.worker_group is not None:
+        wire["workerGroup"] = run.worker_group
+    if run.worker_id is not None:
+        wire["workerId"] = run.worker_id
+    if run.taken_until_ms is not None:
+        wire["takenUntil"] = format_ms(run.taken_until_ms)
+    wire["scheduled"] = format_ms(run.scheduled_ms)
+    if run.started_ms is not None:
+        wire["started"] = format_ms(run.started_ms)
+    if run.resolved_ms is not None:
+        wire["resolved"] = format_ms(run.resolved_ms)
+    return wire
