@@ -5,10 +5,10 @@ LISTEN ?= 127.0.0.1:8765
 PYTEST ?= .venv/bin/pytest
 ARGS ?=
 
-.PHONY: help demo up test check bench soak format docs clean
+.PHONY: help demo up test check bench soak bugzilla-test format docs clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: ## the heart of liftlock on a real push, in a few minutes (KEEP=1 leaves it running)
 	@scripts/bootstrap run
@@ -33,6 +33,10 @@ bench: ## start-up, latencies and cost per request, against their limits
 soak: ## long runs: repeated kills, big logs; not part of CI
 	@scripts/bootstrap test
 	@$(PYTEST) -m soak $(ARGS)
+
+bugzilla-test: ## the recorded walk against a live Bugzilla (BUGZILLA=https://..., keys: see tests/bugzilla_walk.py)
+	@scripts/bootstrap test
+	@.venv/bin/python tests/bugzilla_walk.py $(BUGZILLA)
 
 format: ## let the formatter and the linter's safe fixes change the files
 	@scripts/bootstrap test

@@ -31,7 +31,9 @@ def test_the_extensions_own_tests_pass(script: str) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("module", ["Extension.pm", *(f"lib/{path.name}" for path in (EXTENSION / "lib").glob("*.pm"))])
+@pytest.mark.parametrize(
+    "module", ["Extension.pm", *(f"lib/{path.name}" for path in (EXTENSION / "lib").glob("*.pm"))]
+)
 def test_every_module_says_its_licence_and_is_strict(module: str) -> None:
     """It is copied into the tree of another program."""
     text = (EXTENSION / module).read_text()

@@ -1,112 +1,34 @@
-"""The whole way: a change in a tracker, feedd, gated, and a real git push; and what happens when parts of it fail."""
+"""The whole way: a change in a tracker, feedd, gated, and a real push; and what happens when parts of it fail."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from fakes.tracker_stand_in import KEYS, TrackerModel, serving
-from gate_world import GateWorld, GitPair, gate_world
+from feed_world import FeedWorld, feed_world
+from gate_world import MercurialPair
+from liftlock.processes.demo.tracker_server import KEYS
 
 pytestmark = pytest.mark.process
-
-
-class FeedWorld:
-    """gated, feedd and a tracker, each of which can be ended and started."""
-
-    def __init__(self, gate: GateWorld, model: TrackerModel, address: str) -> None:
-        self.gate = gate
-        self.model = model
-        self.address = address
-        self.settings = gate.folder / "feed.toml"
-        self.state = gate.folder / "feed-state"
-        self.key = gate.folder / "tracker.key"
-        self.key.write_text(KEYS["BOT"] + "\n")
-        self.key.chmod(0o600)
-        self.process: subprocess.Popen[bytes] | None = None
-        self.configure()
-
-    def configure(self, mode: str = "extension", more: str = "") -> None:
-        self.settings.write_text(
-            f'version = 1\ngate = "{self.gate.run}/feed.sock"\n[source.tracker]\naddress = "{self.address}"\n'
-            f'key-file = "{self.key}"\nmode = "{mode}"\ninterval-ms = 100\n{more}\n'
-        )
-
-    def start(self) -> None:
-        with (self.gate.folder / "feedd.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "liftlock.processes.feedd"),
-                    *("--settings", self.settings, "--state", self.state),
-                ],
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env={"PATH": "/usr/bin:/bin"},
-            )
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        status = self.process.wait(30)
-        self.process = None
-        return status
-
-    @property
-    def log(self) -> str:
-        return (self.gate.folder / "feedd.log").read_text()
-
-    def source(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.gate.ask("status")["ok"]["sources"]["tracker"]
-        return found
-
-    def until(self, what: Callable[[], Any]) -> Any:
-        for _ in range(600):
-            if found := what():
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"it never came:\n{self.log}\n{self.gate.log}")
-
-    def until_known(self) -> None:
-        """Wait until the gate has everything that the tracker told."""
-        self.until(lambda: self.source()["seq"] == self.model.head and self.source()["ageS"] is not None)
-
-    def blocked(self, bug: int) -> bool:
-        return not self.push(f"Bug {bug} - x. a=dveditz")
-
-    def push(self, message: str) -> bool:
-        self.pair.commit(message)
-        return self.again()
-
-    def again(self) -> bool:
-        return self.pair.push().returncode == 0
-
-    @property
-    def pair(self) -> GitPair:
-        if not hasattr(self, "_pair"):
-            self._pair = GitPair(self.gate)
-        return self._pair
+SECRET = {"keywords": ("sec-high",), "groups": ("core-security",)}
 
 
 @pytest.fixture
 def world() -> Iterator[FeedWorld]:
-    with gate_world() as gate:
-        gate.start()
-        model = TrackerModel()
-        with serving(model) as address:
-            made = FeedWorld(gate, model, address)
-            try:
-                yield made
-            finally:
-                if made.process is not None:
-                    made.process.kill()
-                    made.process.wait()
+    with feed_world() as made:
+        yield made
+
+
+@pytest.fixture
+def bug(world: FeedWorld) -> int:
+    """A sensitive bug that feedd, running, has told the gate of."""
+    made = world.model.file(**SECRET)
+    world.start()
+    world.until_known()
+    return made
 
 
 def test_an_approval_granted_in_the_tracker_lets_the_same_push_in_within_two_seconds(
@@ -125,3 +47,200 @@ def test_an_approval_granted_in_the_tracker_lets_the_same_push_in_within_two_sec
         assert time.monotonic() - granted < 30, world.log
     assert world.process is not None
     assert KEYS["BOT"] not in world.log + world.gate.log
+
+
+def test_with_the_tracker_down_the_list_holds_and_ages_and_its_changes_come_when_it_is_back(
+    world: FeedWorld, bug: int
+) -> None:
+    world.model.down = True
+    world.until(lambda: world.source()["ageS"] > 1)
+    assert world.push("Bug 999 - ordinary")
+    assert world.blocked(bug)
+    other = world.model.file(**SECRET)
+    assert not world.knows(other)
+    world.model.down = False
+    world.until(lambda: world.knows(other))
+    world.until(lambda: world.source()["ageS"] < 1)
+
+
+def test_feedd_killed_in_the_middle_of_many_changes_loses_none(world: FeedWorld, bug: int) -> None:
+    made = [world.model.file(**SECRET) for _ in range(600)]
+    time.sleep(0.15)
+    world.stop(signal.SIGKILL)
+    made += [world.model.file(**SECRET) for _ in range(3)]
+    world.start()
+    world.until_known()
+    assert world.source()["sensitive"] == 604
+    assert world.snapshots() == 1, "it went on where it was"
+    assert all(world.knows(each) for each in (made[0], made[-1]))
+
+
+def test_changes_while_gated_is_down_wait_in_the_inbox(world: FeedWorld, bug: int) -> None:
+    world.gate.stop(signal.SIGKILL)
+    other = world.model.file(**SECRET)
+    time.sleep(0.3)
+    world.gate.start()
+    world.until(lambda: world.knows(other))
+    assert world.snapshots() == 1
+
+
+def test_events_in_another_order_and_twice_end_in_the_same_list(world: FeedWorld, bug: int) -> None:
+    world.model.disorder = True
+    patch = world.model.attach(bug)
+    for status in "?-?+":
+        world.model.flag(patch, "sec-approval", status)
+    others = [world.model.file(**SECRET) for _ in range(5)]
+    world.until_known()
+    assert world.push(f"Bug {bug} - x. a=dveditz")
+    assert all(world.knows(each) for each in others)
+
+
+def test_a_gap_is_asked_for_again_and_one_that_never_closes_means_a_new_list(
+    world: FeedWorld, bug: int
+) -> None:
+    with world.model.lock:
+        world.model.withheld = {world.model.head + 1}
+        first, second = world.model.file(**SECRET), world.model.file(**SECRET)
+    world.until(lambda: "a gap in the tracker's feed" in world.log)
+    assert not world.knows(second), "what comes after a gap waits"
+    world.until(lambda: world.knows(first) and world.knows(second))
+    assert "a gap does not close" in world.log
+
+
+def test_purged_events_mean_a_new_list(world: FeedWorld, bug: int) -> None:
+    world.stop()
+    other = world.model.file(**SECRET)
+    world.model.file()
+    world.model.floor = world.model.head
+    world.start()
+    world.until(lambda: world.knows(other))
+    assert "has purged events that were not read" in world.log
+
+
+@pytest.mark.parametrize("how", ["epoch", "counter", "history"])
+def test_a_tracker_restored_from_a_backup_is_noticed_and_its_list_taken(
+    world: FeedWorld, bug: int, how: str
+) -> None:
+    lost = world.model.file(**SECRET)
+    world.until(lambda: world.knows(lost))
+    with world.model.lock:
+        world.model.change(lost, keywords=[], groups=[])
+        del world.model.rows[-2:]
+        world.model.head -= 2
+        if how == "epoch":
+            world.model.epoch = "another"
+        if how == "history":
+            world.model.ring(bug, "one")
+            world.model.ring(bug, "other")
+    world.until(lambda: not world.knows(lost))
+    assert world.knows(bug)
+
+
+@pytest.mark.parametrize("what", ["Bugzilla::Keyword", "Bugzilla::Group", "Bugzilla::FlagType"])
+def test_a_keyword_group_or_flag_that_is_renamed_means_a_new_list(
+    world: FeedWorld, bug: int, what: str
+) -> None:
+    """Bugs that nobody touched mean something else now, and the tracker tells of none of them."""
+    with world.model.lock:
+        world.model.bugs[bug]["keywords"] = ["security-high"]
+        world.model.ring(0, f"resync:{what}")
+    world.until(lambda: not world.knows(bug))
+    assert "it concerns every bug" in world.log
+
+
+def test_a_bot_that_lost_its_access_freezes_the_list_and_thaws_it(world: FeedWorld, bug: int) -> None:
+    world.model.bot_has_access = False
+    world.until(lambda: world.source()["frozen"])
+    assert "answered 401, code 304" in world.source()["frozen"]
+    assert world.blocked(bug)
+    other = world.model.file(**SECRET)
+    time.sleep(0.3)
+    assert world.source()["sensitive"] == 1
+    world.model.bot_has_access = True
+    began = time.monotonic()
+    world.until(lambda: world.knows(other))
+    assert time.monotonic() - began < 20, "what waited is sent as soon as the list is thawed"
+    assert world.source()["frozen"] is None
+
+
+def test_polling_a_bot_that_sees_nothing_of_the_canary_freezes_the_list(world: FeedWorld) -> None:
+    """Without the extension a lost group answers 200 with no bugs."""
+    canary = world.model.file(**SECRET)
+    world.configure("poll", f"canary = {canary}")
+    world.start()
+    world.until(lambda: world.source()["sensitive"] == 1)
+    world.model.bot_has_access = False
+    world.stop()
+    world.start()
+    world.until(lambda: world.source()["frozen"])
+    assert f"the canary, bug {canary}, is not seen as sensitive" in world.source()["frozen"]
+    assert world.source()["sensitive"] == 1
+
+
+def test_a_corrupt_inbox_is_put_aside_and_the_list_is_read_anew(world: FeedWorld, bug: int) -> None:
+    world.stop()
+    for path in world.state.glob("feed.db*"):
+        path.write_bytes(b"no database at all" * 500)
+    other = world.model.file(**SECRET)
+    world.start()
+    world.until(lambda: world.knows(other))
+    assert "the inbox was corrupt and is put aside" in world.log
+    assert list(world.state.glob("feed.db.corrupt-*"))
+
+
+def test_polling_finds_changes_and_by_reconciling_also_one_that_committed_late(world: FeedWorld) -> None:
+    seen = world.model.file(**SECRET)
+    world.configure("poll", "reconcile-s = 1")
+    world.start()
+    world.until(lambda: world.knows(seen))
+    late = world.model.file(**SECRET)
+    world.model.hidden_changes.add(late)
+    for _ in range(3):
+        world.model.tick()
+    other = world.model.file(**SECRET)
+    world.until(lambda: world.knows(other))
+    world.until(lambda: world.knows(late))
+
+
+def test_polling_a_bug_that_no_search_finds_is_not_cleared_by_that(world: FeedWorld) -> None:
+    bug = world.model.file(**SECRET)
+    world.configure("poll", "reconcile-s = 1")
+    world.start()
+    world.until(lambda: world.knows(bug))
+    with world.model.lock:
+        world.model.bugs[bug]["groups"] = ["another-group"]
+        world.model.bot_has_access = False
+    time.sleep(1.5)
+    assert world.knows(bug)
+
+
+def test_other_selectors_mean_a_new_list(world: FeedWorld, bug: int) -> None:
+    world.stop()
+    world.configure(more='[source.tracker.selectors]\nsensitive = "keyword:csectype-sandbox-escape"')
+    world.start()
+    world.until(lambda: not world.knows(bug))
+
+
+def test_a_slow_tracker_delays_no_verdict_beyond_the_deadline(world: FeedWorld, bug: int) -> None:
+    """The re-read before a rejection has its own end, and the hook does not give up before it."""
+    world.pair.commit(f"Bug {bug} - x. a=dveditz")
+    with world.model.lock:
+        done = world.pair.push()
+    assert done.returncode == 1
+    assert f"names bug {bug}" in done.stderr
+    assert "too slow for a re-read" in world.log
+
+
+def test_mercurial_as_well_takes_the_push_once_approval_is_granted(world: FeedWorld, bug: int) -> None:
+    pair = MercurialPair(world.gate, "hg-widget")
+    pair.commit(f"Bug {bug} - overflow. a=dveditz")
+    done = pair.push()
+    assert done.returncode == 255, done.stdout
+    assert f"names bug {bug}" in done.stdout + done.stderr
+    world.model.flag(
+        world.model.attach(bug, content_type="text/x-phabricator-request", is_patch=False),
+        "sec-approval",
+        "+",
+    )
+    world.until(lambda: pair.push().returncode == 0)
+    assert pair.revisions() == 1

@@ -58,6 +58,8 @@ class _Standing:
     request: int | None = None
     not_before: float = float("-inf")
     contacted_at: float = float("-inf")
+    frozen: str | None = None
+    """What the gate was last told of the tracker's access: it takes no records while it believes the list frozen."""
 
 
 class FeedDelivery:
@@ -173,6 +175,9 @@ class FeedDelivery:
         if place is None:
             return
         epoch = intake.epoch(place)
+        if intake.health.frozen != standing.frozen:
+            standing.contacted_at = float("-inf")
+            await self._contact(intake, standing, place, epoch)
         if intake.health.frozen is None:
             if standing.request is not None:
                 if now >= standing.not_before:
@@ -200,7 +205,7 @@ class FeedDelivery:
             health.contacted is None and health.frozen is None
         ) or now < standing.contacted_at + CONTACT_EVERY_S:
             return
-        standing.contacted_at = now
+        standing.contacted_at, standing.frozen = now, health.frozen
         contact = Contact(
             epoch=epoch,
             head=place.head,

@@ -58,6 +58,7 @@ class TrackerIntake:
         self._inbox = inbox
         self._clock = clock
         self._gaps = 0
+        self._began = False
         self._due: dict[str, float] = {}
 
     @property
@@ -131,6 +132,9 @@ class TrackerIntake:
     # --- the extension's feed ----------------------------------------------------------------------------------------
 
     async def _follow_pages(self) -> None:
+        if self._is_due("audit", self.settings.audit_s) and self._began:
+            self._rebase_at_place("all is read anew now and then, in case that something was not told")
+        self._began = True
         while True:
             place = self.place()
             page = await self._tracker.page(asked_from(place))
@@ -156,6 +160,11 @@ class TrackerIntake:
         if self._gaps >= GAPS_BEFORE_REBASE:
             self._gaps = 0
             self._rebase(Progress(do="rebase", epoch=epoch, head=head, why="a gap does not close"))
+
+    def _rebase_at_place(self, why: str) -> None:
+        place = self.place()
+        if place is not None:
+            self._rebase(Progress(do="rebase", epoch=place.epoch, head=place.head, why=why))
 
     def _rebase(self, found: Progress) -> None:
         _log.warning("the feed begins anew", source=self.source, why=found.why, head=found.head)
@@ -254,7 +263,20 @@ class TrackerIntake:
         await self._see_canary()
         held = {bug for bug, each in self._inbox.known(self.source).items() if each.matters}
         canary = {self.settings.canary} if self.settings.canary is not None else set()
-        return await self.read_all(sorted(await self._listed() | held | canary))
+        states, listed = await self._told()
+        return states | await self.read_all(sorted((listed | held | canary) - states.keys()))
+
+    async def _told(self) -> tuple[dict[int, BugState], set[int]]:
+        """Return the states that the tracker tells along with what it finds, and the bugs that it only lists."""
+        states: dict[int, BugState] = {}
+        listed: set[int] = set()
+        for query in self.settings.search:
+            whole = await self._tracker.whole(query) if self.settings.mode == "extension" else None
+            if whole is None:
+                listed |= {each.bug for each in await self._tracker.search(query)}
+            else:
+                states |= whole
+        return states, listed
 
     def remember(self, states: Mapping[int, BugState]) -> None:
         """Note that the gate knows these states."""

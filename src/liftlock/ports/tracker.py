@@ -45,6 +45,10 @@ class Tracker(Protocol):
         """Return the bugs that the key sees and the query finds. A bug that is missing may be hidden, not gone."""
         ...
 
+    async def whole(self, query: Mapping[str, str]) -> dict[int, BugState] | None:
+        """Return what a search finds with the states of the bugs, or None if the tracker can't tell both at once."""
+        ...
+
     async def read(self, bug: int) -> BugState | None:
         """Return the bug as it is now, unreadable if it is hidden, or None if there is no such bug."""
         ...

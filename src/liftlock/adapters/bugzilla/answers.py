@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from liftlock.domain.pushes.bug_state import BugState, FlagStatus, Patch, PatchKind
 from liftlock.domain.pushes.tracker_event import ALL_BUGS, parse_event
 from liftlock.domain.pushes.tracker_page import Page
@@ -80,6 +82,17 @@ def feed_page(source: str, answer: Mapping[str, Any]) -> Page:
         return Page(epoch=epoch, head=int(answer["head"]), floor=int(answer["floor"]), events=events)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise TrackerUnavailableError(f"the tracker's page of events is not understood: {error!r}") from error
+
+
+def snapshot_page(answer: Mapping[str, Any]) -> tuple[dict[int, BugState], int]:
+    """Return bugs with their states and after which to go on, 0 at the end; raises TrackerUnavailableError."""
+    try:
+        states = {
+            int(bug): msgspec.convert(_fed_state(state), BugState) for bug, state in answer["state"].items()
+        }
+        return states, int(answer["next"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise TrackerUnavailableError(f"the tracker's snapshot is not understood: {error!r}") from error
 
 
 def changes(answer: Mapping[str, Any]) -> tuple[Changed, ...]:

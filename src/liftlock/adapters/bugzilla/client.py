@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx2
 
-from liftlock.adapters.bugzilla.answers import bug_state, changes, feed_page
+from liftlock.adapters.bugzilla.answers import bug_state, changes, feed_page, snapshot_page
 from liftlock.adapters.bugzilla.key_file import TrackerKey
 from liftlock.domain.pushes.bug_state import BugState
 from liftlock.domain.pushes.tracker_page import Page
@@ -76,6 +76,24 @@ class BugzillaTracker:
             if len(page) < PAGE:
                 return tuple(found.values())
         raise TrackerUnavailableError(f"a search finds {MAX_FOUND} bugs or more: it can't be a list of these")
+
+    async def whole(self, query: Mapping[str, str]) -> dict[int, BugState] | None:
+        """Ask the extension: it knows searches by keywords."""
+        if query.get("keywords_type") != "anywords" or set(query) != {"keywords", "keywords_type"}:
+            return None
+        found: dict[int, BugState] = {}
+        after = 0
+        for _ in range(0, MAX_FOUND, PAGE):
+            asked = {"keywords": query["keywords"], "after": str(after)}
+            status, answer = await self._ask("/rest/gatefeed/snapshot", asked)
+            if status == 404:
+                return None
+            states, following = snapshot_page(_accepted(status, answer))
+            found |= states
+            if following <= after:
+                return found
+            after = following
+        raise TrackerUnavailableError(f"a snapshot has {MAX_FOUND} bugs or more")
 
     async def read(self, bug: int) -> BugState | None:
         status, answer = await self._ask(f"/rest/bug/{bug}", {})

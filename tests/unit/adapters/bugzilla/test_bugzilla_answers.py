@@ -89,6 +89,47 @@ async def test_a_recorded_search_lists_bugs_and_times() -> None:
     assert len(many) == len(recorded("search by keyword")[1]["bugs"]) > 10
 
 
+async def test_a_snapshot_is_read_page_by_page_with_the_states() -> None:
+    state = recorded("the prototype feed from the start")[1]["state"]
+    pages = {
+        "0": {"next": 5, "state": {"5": state["5"]}},
+        "5": {"next": 0, "state": {"32": state["32"], "33": {"gone": True}}},
+    }
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        assert (request.url.path, request.url.params["keywords"]) == ("/rest/gatefeed/snapshot", "sec-high")
+        return httpx2.Response(200, json=pages[request.url.params["after"]])
+
+    client = BugzillaTracker(
+        "t", "http://t.example", TrackerKey("k" * 8), transport=httpx2.MockTransport(answer)
+    )
+    found = await client.whole({"keywords": "sec-high", "keywords_type": "anywords"})
+    assert found is not None
+    assert sorted(found) == [5, 32, 33]
+    assert found[32].patches[-1] == Patch(id=14, live=True, kind="request", flags={"sec-approval": "+"})
+    assert found[33] == BugState()
+    assert await client.whole({"product": "Core"}) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, {}), (200, {"state": {"x": {}}, "next": 0}), (503, {}), (200, {"state": [], "next": 0})],
+)
+async def test_what_is_no_snapshot_is_no_empty_one(status: int, body: object) -> None:
+    client = tracker_of_the_bot(status, body)
+    with pytest.raises(TrackerUnavailableError):
+        await client.whole({"keywords": "sec-high", "keywords_type": "anywords"})
+
+
+async def test_an_extension_without_snapshots_leaves_searching() -> None:
+    client = tracker_of_the_bot(404, {"error": True, "code": 32000})
+    assert await client.whole({"keywords": "sec-high", "keywords_type": "anywords"}) is None
+
+
+def tracker_of_the_bot(status: int, body: object) -> BugzillaTracker:
+    return tracker({"/rest/gatefeed/snapshot": (status, body)})
+
+
 @pytest.mark.parametrize(
     "body", [b"<html>", b"[]", b'{"bugs": []}', b'{"bugs": [{"id": 33}]}', b'{"bugs": [{"id": 32}]}']
 )
