@@ -54,6 +54,7 @@ BY_CODE: dict[str, Exit] = {
     "StoreDamaged": Exit.VERIFICATION_FAILED,
     "Untrusted": Exit.VERIFICATION_FAILED,
     "Uncertified": Exit.FAILED,
+    "BadCheckpoint": Exit.VERIFICATION_FAILED,
     "Answered": Exit.FAILED,
     "Unreachable": Exit.FAILED,
     "TimedOut": Exit.TIMEOUT,

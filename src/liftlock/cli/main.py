@@ -38,6 +38,7 @@ COMMANDS: dict[str, Entry] = {
     "action": Entry("liftlock.cli.action:action", "List and run in-tree actions."),
     "hook": Entry("liftlock.cli.hook:hook", "See, simulate and trigger hooks."),
     "gate": Entry("liftlock.cli.gate:gate", "Keep security fixes from landing by mistake: the push gate."),
+    "audit": Entry("liftlock.cli.audit:audit", "See, prove and verify what privilege was used for."),
     "access": Entry("liftlock.cli.access:access", "Explain who may do what, and why."),
 }
 

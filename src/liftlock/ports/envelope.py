@@ -22,13 +22,18 @@ class Nonce(msgspec.Struct, frozen=True):
 
 
 class AuditRecord(msgspec.Struct, frozen=True):
-    """One use of privilege: `actor` did `action` to `subject`. `details` is JSON and never holds secrets."""
+    """One use of privilege: `actor` did `action` to `subject`. `details` is JSON and never holds secrets.
+
+    `authority` says by what the actor might: `needed` scopes, the actor's own scopes `through` which it had them (a role
+    is `assume:…`), and `accessVersion`, the version of roles and clients that was decided on. Empty for liftlock's own acts.
+    """
 
     actor: str
     action: str
     subject: str
     verdict: Verdict
     details: dict[str, Any] = {}
+    authority: dict[str, Any] = {}
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -67,6 +67,8 @@ class FireRecord(msgspec.Struct, frozen=True):
     error: str = ""
     id: int = 0
     """Grows with time; given by the store."""
+    authority: dict[str, Any] = {}
+    """By what the actor was allowed to fire, for the audit record."""
 
 
 class ScheduleAdvance(msgspec.Struct, frozen=True):

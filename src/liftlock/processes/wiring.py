@@ -13,7 +13,7 @@ from liftlock.adapters.wakeups.in_process import InProcessWakeups
 from liftlock.ports.clock import Clock
 from liftlock.ports.entropy import Entropy
 from liftlock.processes.loops import Loop
-from liftlock.processes.parts import access, foundation, hooks, provenance, pushes, queue
+from liftlock.processes.parts import access, audit, foundation, hooks, provenance, pushes, queue
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.processes.settings import ControlPlaneSettings
 from liftlock.web import housekeeping, references
@@ -43,6 +43,7 @@ def build(
     pushes_part, guard = pushes.part(base, hook_services)
     parts = [
         access.part(base),
+        audit.part(base),
         queue.part(base),
         hooks.part(base, hook_services, guard),
         pushes_part,

@@ -15,6 +15,7 @@ from liftlock.domain.credentials.authentication import ANONYMOUS_CLIENT, Signed,
 from liftlock.domain.credentials.endpoint import signed_endpoint
 from liftlock.domain.credentials.hawk import PayloadHasher, Target, verify_payload_hash
 from liftlock.domain.scopes.attenuation import expand_caller
+from liftlock.domain.scopes.authority import MAX_NEEDED, authority_of
 from liftlock.domain.scopes.roles import ANONYMOUS
 from liftlock.domain.scopes.satisfaction import AllOf, Expression, Refusal, ScopeSet, decide, to_wire
 from liftlock.errors import RefusedError
@@ -54,6 +55,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     expires: datetime
     nonce: Nonce | None = None
     payload_hash: str | None = None
+    uses: dict[Expression, None] = msgspec.field(default_factory=dict)
+    """What was asked of this caller and satisfied so far, in order: every record of what it does names that."""
 
     @property
     def anonymous(self) -> bool:
@@ -66,7 +69,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     def refusal(self, need: Expression | list[str]) -> Refusal | None:
         """Return why the answer is no, or None if it is yes."""
-        return decide(self.scopes, AllOf(*need) if isinstance(need, list) else need)
+        asked = AllOf(*need) if isinstance(need, list) else need
+        refusal = decide(self.scopes, asked)
+        if refusal is None and len(self.uses) < MAX_NEEDED:
+            self.uses[asked] = None
+        return refusal
 
     def require(self, need: Expression | list[str]) -> None:
         """Return if the caller has what `need` says (a list means all of it).
@@ -93,10 +100,19 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
             now=now,
             nonce=self.nonce,
             access_version=self.access_version,
-            audit=audit,
+            audit=tuple(self._with_authority(record) for record in audit),
             events=tuple(events),
             records=tuple(records),
         )
+
+    def _with_authority(self, record: AuditRecord) -> AuditRecord:
+        if record.actor != self.client_id or record.authority:
+            return record
+        return msgspec.structs.replace(record, authority=self.authority())
+
+    def authority(self) -> dict[str, Any]:
+        """Return by what this caller was allowed to do what it did so far, for records."""
+        return authority_of(self.uses, self.own, self.access_version)
 
     def follow_up(self) -> Caller:
         """Return the same caller for what follows the transaction that stored its nonce."""

@@ -14,6 +14,7 @@ from liftlock.ports.task_store import TaskStore
 from liftlock.services.authorize import Caller
 from liftlock.values.ids import task_id as parse_task_id
 from liftlock.values.instants import to_ms
+from liftlock.values.json import digest
 
 TaskStatus = dict[str, Any]
 """The status structure of the wire: taskId, state, runs and so on."""
@@ -53,6 +54,7 @@ class CreateTask:
             taskGroupId=parsed.task_group_id,
             taskQueueId=parsed.task_queue_id,
             schedulerId=parsed.scheduler_id,
+            definition=digest(parsed.document),
         )
         task, _created = await self._store.create(
             parsed, entries, caller.envelope(now, audit, records=records)

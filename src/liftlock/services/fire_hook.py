@@ -194,7 +194,9 @@ class FireHook:
 
         def records(result: FireResult, error: str = "") -> tuple[Any, ...]:
             fire = _fire_record(record, trigger, actor, now, task_id)
-            kept = msgspec.structs.replace(fire, result=result, error=error[:_MAX_ERROR])
+            kept = msgspec.structs.replace(
+                fire, result=result, error=error[:_MAX_ERROR], authority=caller.authority()
+            )
             return (kept,) if advance is None else (advance, kept)
 
         try:

@@ -58,10 +58,11 @@ def audit_rows(records: tuple[AuditRecord, ...], at_ms: int) -> Sql:
             record.subject,
             record.verdict,
             encode(record.details).decode(),
+            encode(record.authority).decode(),
         )
     ]
     return Sql(
-        f"INSERT INTO audit(at, actor, action, subject, verdict, details) VALUES {_tuples(len(records), 6)}",  # noqa: S608 -- only numbered placeholders
+        f"INSERT INTO audit(at, actor, action, subject, verdict, details, authority) VALUES {_tuples(len(records), 7)}",  # noqa: S608 -- only numbered placeholders
         tuple(values),
     )
 

@@ -86,7 +86,8 @@ def insert_fire(fire: FireRecord) -> Script[None]:
     }
     subject = f"hook/{fire.hook_group_id}/{fire.hook_id}"
     verdict: Verdict = "refused" if fire.result == "error" else "allowed"
-    yield audit_rows((AuditRecord(fire.actor, "hooks.fire", subject, verdict, details),), at)
+    record = AuditRecord(fire.actor, "hooks.fire", subject, verdict, details, fire.authority)
+    yield audit_rows((record,), at)
 
 
 @record_script(ScheduleAdvance)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.script import Script, Sql
 
-_SEALED = (("access_client", "sealed_token"), ("secret", "sealed"), ("hook", "sealed_token"))
+_SEALED = (
+    ("access_client", "sealed_token"),
+    ("secret", "sealed"),
+    ("hook", "sealed_token"),
+    ("audit_key", "sealed_seed"),
+)
 """Each table and column that holds what `ports.sealing.Sealer.seal` returns."""
 
 

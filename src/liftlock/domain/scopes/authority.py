@@ -1,0 +1,47 @@
+"""By what a caller was allowed to do something, short enough to be written down with everything that it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from liftlock.domain.scopes.roles import ASSUME
+from liftlock.domain.scopes.satisfaction import AllOf, AnyOf, Expression, satisfies
+
+MAX_NEEDED: Final = 40
+"""Scopes named in one record, at most."""
+MAX_THROUGH: Final = 20
+
+
+def authority_of(needs: Iterable[Expression], own: Sequence[str], access_version: int) -> dict[str, Any]:
+    """Return what was needed, through which of the caller's own scopes it had it, and the version of roles it rests on.
+
+    A scope of its own that satisfies a need is named as it is; for what none satisfies directly, the roles that the
+    caller assumes are named. With that version of the roles anybody can work out the chain.
+    """
+    needed = list(dict.fromkeys(scope for need in needs for scope in _leaves(need)))
+    through: dict[str, None] = {}
+    for scope in needed:
+        direct = next((held for held in own if satisfies(held, scope)), None)
+        if direct is not None:
+            through[direct] = None
+        else:
+            through |= dict.fromkeys(held for held in own if held.startswith(ASSUME))
+    return {
+        "needed": _short(needed, MAX_NEEDED),
+        "through": _short(list(through), MAX_THROUGH),
+        "accessVersion": access_version,
+    }
+
+
+def _leaves(need: Expression) -> Iterable[str]:
+    if isinstance(need, AllOf | AnyOf):
+        for part in need.parts:
+            yield from _leaves(part)
+    else:
+        yield need
+
+
+def _short(scopes: list[str], limit: int) -> list[str]:
+    left = len(scopes) - limit
+    return scopes if left <= 0 else [*scopes[:limit], f"(and {left} more)"]
