@@ -40,6 +40,8 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     drop_box: str | None = None
     published_keys: str | None = None
     """The file of pools' public keys; None: one in `directory`."""
+    operations: str | None = None
+    """The contents of the operations file (YAML), or None: there are none."""
     user: UserIds | None = None
 
 

@@ -48,6 +48,7 @@ class Options:
     wheelhouse: Path | None
     require_limits: bool
     pool_policy: PoolPolicy
+    operations: str | None = None
 
 
 @click.command()
@@ -93,6 +94,12 @@ class Options:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="What the local workers' tasks may read and reach (TOML); without it nothing but what is verified.",
 )
+@click.option(
+    "--operations",
+    "operations_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="What may be asked for in two stages, and who approves it (YAML).",
+)
 def up(
     state_dir: Path,
     listen: str,
@@ -101,6 +108,7 @@ def up(
     policy: Path | None,
     wheelhouse: Path | None,
     pool_policy: Path | None,
+    operations_file: Path | None,
     *,
     require_limits: bool,
 ) -> None:
@@ -116,6 +124,7 @@ def up(
         wheelhouse,
         require_limits,
         parse_policy(pool_policy.read_text()) if pool_policy else STRICTEST,
+        operations_file.read_text() if operations_file else None,
     )
     configure_logging("supervisor")
     asyncio.run(_run(options))
@@ -187,6 +196,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         static_clients=clients,
         credentials_issuer=ISSUER,
         policy=options.policy,
+        operations=options.operations,
         drop_box=str(state_directory.drop_box(options.state_dir, workers.control_user)),
         published_keys=str(certifier.published_path),
         user=workers.control_user,

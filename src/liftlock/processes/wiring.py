@@ -13,9 +13,10 @@ from liftlock.adapters.wakeups.in_process import InProcessWakeups
 from liftlock.ports.clock import Clock
 from liftlock.ports.entropy import Entropy
 from liftlock.processes.loops import Loop
-from liftlock.processes.parts import access, audit, foundation, hooks, provenance, pushes, queue
+from liftlock.processes.parts import access, audit, foundation, hooks, operations, provenance, pushes, queue
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.processes.settings import ControlPlaneSettings
+from liftlock.services.configured_operations import GuardOperations
 from liftlock.web import housekeeping, references
 from liftlock.web.app import App
 from liftlock.web.dispatch import Api
@@ -40,13 +41,16 @@ def build(
     """Wire everything; nothing has run yet when this returns."""
     base = foundation.lay(told, engine, wakeups, clock, entropy)
     hook_services = hooks.services(base)
-    pushes_part, guard = pushes.part(base, hook_services)
+    pushes_part, guard, push_services = pushes.part(base, hook_services)
+    hooks_part, fire = hooks.part(base, hook_services, GuardOperations(guard))
+    operations_part, _operation_services = operations.part(base, hook_services, fire, push_services)
     parts = [
         access.part(base),
         audit.part(base),
         queue.part(base),
-        hooks.part(base, hook_services, guard),
+        hooks_part,
         pushes_part,
+        operations_part,
         provenance.part(base),
         _upkeep(base),
     ]

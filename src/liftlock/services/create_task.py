@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from liftlock.domain.tasks.definition import define
 from liftlock.domain.tasks.index_routes import entries_of
 from liftlock.domain.tasks.requirements import to_create
 from liftlock.domain.tasks.statuses import status_of
+from liftlock.errors import RefusedError
 from liftlock.ports.task_store import TaskStore
 from liftlock.services.authorize import Caller
 from liftlock.values.ids import task_id as parse_task_id
@@ -23,8 +24,10 @@ TaskStatus = dict[str, Any]
 class CreateTask:
     """Creates tasks with the caller's scopes."""
 
-    def __init__(self, store: TaskStore) -> None:
+    def __init__(self, store: TaskStore, reserved: Collection[str] = ()) -> None:
+        """Make the service; in the queues `reserved` only operations create tasks, whatever scopes a caller has."""
         self._store = store
+        self._reserved = frozenset(reserved)
 
     async def __call__(
         self,
@@ -34,12 +37,14 @@ class CreateTask:
         now: datetime,
         *,
         records: Sequence[Any] = (),
+        stage_two: bool = False,
     ) -> TaskStatus:
         """Return the status of the task, created now or, with an equal definition, before.
 
         Args:
             definition: The body of createTask, decoded; everything in it is checked here.
             records: Committed in the same transaction, also when the task existed.
+            stage_two: The task is stage 2 of an operation, created by the service of operations.
         Raises:
             InputValidationError, InputInvalidError: the definition; a dependency that does not exist.
             RefusedError: the caller lacks a scope that the task has or that creating it needs.
@@ -47,6 +52,12 @@ class CreateTask:
         """
         parsed = define(parse_task_id(task_id), definition, now)
         caller.require(to_create(parsed))
+        if parsed.task_queue_id in self._reserved and not stage_two:
+            raise RefusedError(
+                f"{parsed.task_queue_id} is the privileged workers' queue: only an operation creates tasks there."
+                " Ask for one with `liftlock operation request`",
+                rule="privileged-queue",
+            )
         entries = entries_of(parsed.routes, parsed.document["extra"], to_ms(parsed.expires))
         audit = caller.record(
             "queue.createTask",

@@ -76,6 +76,14 @@ class Fired:
     status: TaskStatus | None
 
 
+@dataclass(frozen=True, slots=True)
+class OperationFire:
+    """A fire that is stage 1 of an operation: its task's id was chosen, and `records` commit with it."""
+
+    task_id: str
+    records: tuple[Any, ...]
+
+
 class CompiledHooks:
     """The hooks that fired last, compiled: by version, as many as fit."""
 
@@ -171,6 +179,16 @@ class FireHook:
         trigger = Trigger("schedule", due if now - due <= MAX_LATENESS else now)
         return await self._fire(record, trigger, caller, BY_SCHEDULE, now, advance=advance)
 
+    async def by_operation(
+        self, record: HookRecord, caller: Caller, payload: Any, now: datetime, operation: OperationFire
+    ) -> Fired:
+        """Fire the hook of an operation for its service, which has authorised `caller` and resolved the payload.
+
+        No other way leads to such a hook: the guard refuses it. Raises as `by_trigger`.
+        """
+        trigger = Trigger("triggerHook", now, payload, caller.client_id)
+        return await self._fire(record, trigger, caller, caller.client_id, now, operation=operation)
+
     @staticmethod
     def _schedule_of(record: HookRecord) -> Sequence[str]:
         return from_document(record.document).schedule
@@ -188,19 +206,28 @@ class FireHook:
         now: datetime,
         *,
         advance: ScheduleAdvance | None = None,
+        operation: OperationFire | None = None,
     ) -> Fired:
         """Fire the hook; whoever calls has authorised `caller` to do so."""
-        task_id = record.next_task_id if advance is not None else await self.choose_task_id(trigger.payload)
+        if operation is not None:
+            task_id = operation.task_id
+        else:
+            task_id = (
+                record.next_task_id if advance is not None else await self.choose_task_id(trigger.payload)
+            )
 
         def records(result: FireResult, error: str = "") -> tuple[Any, ...]:
             fire = _fire_record(record, trigger, actor, now, task_id)
             kept = msgspec.structs.replace(
                 fire, result=result, error=error[:_MAX_ERROR], authority=caller.authority()
             )
-            return (kept,) if advance is None else (advance, kept)
+            started = operation.records if operation is not None and result == "success" else ()
+            return (*started, kept) if advance is None else (advance, kept)
 
         try:
-            definition = await self.prepare(record, trigger, caller, task_id)
+            definition = await self.prepare(
+                record, trigger, caller, task_id, of_operation=operation is not None
+            )
             if definition is None:
                 await self._hooks.commit(caller.envelope(now, records=records("no-fire")))
                 return Fired(task_id, None)
@@ -221,15 +248,24 @@ class FireHook:
         return Fired(task_id, status)
 
     async def prepare(
-        self, record: HookRecord, trigger: Trigger, caller: Caller, task_id: str
+        self,
+        record: HookRecord,
+        trigger: Trigger,
+        caller: Caller,
+        task_id: str,
+        *,
+        of_operation: bool = False,
     ) -> dict[str, Any] | None:
-        """Return the task's definition, or None for no task, after every check of the payload; creates nothing."""
+        """Return the task's definition, or None for no task, after every check of the payload; creates nothing.
+
+        `of_operation`: liftlock itself made the payload, of a request that it checked, so that no guard is asked.
+        """
         hook = self._compiled.of(record)
         payload = None
         if trigger.payload is not msgspec.UNSET:
             payload = trigger.payload
             hook.trigger_schema.validate(payload)
-        if record.managed:
+        if record.managed and not of_operation:
             refusal = await self._guard.check(record, payload, caller)
             if refusal is not None:
                 raise RefusedError(f"hook {record.name} does not fire: {refusal.message}", rule=refusal.rule)

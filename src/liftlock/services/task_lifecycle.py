@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from liftlock.domain.tasks.requirements import (
     to_change_priority,
 )
 from liftlock.domain.tasks.statuses import Task, status_of
-from liftlock.errors import ConflictError, NotFoundError
+from liftlock.errors import ConflictError, NotFoundError, RefusedError
 from liftlock.ports.task_store import GroupInfo, TaskStore
 from liftlock.services.authorize import Caller
 from liftlock.values.instants import format_ms
@@ -33,8 +33,10 @@ _PAGE = 200
 class TaskLifecycle:
     """Changes tasks and groups that exist."""
 
-    def __init__(self, store: TaskStore) -> None:
+    def __init__(self, store: TaskStore, reserved: Collection[str] = ()) -> None:
+        """Make the service; nobody schedules or reruns tasks of the queues `reserved`: operations do."""
         self._store = store
+        self._reserved = frozenset(reserved)
 
     async def act(self, caller: Caller, verb: Verb, task_id: str, now: datetime) -> dict[str, Any]:
         """Return the task's status after `verb`; repeating it changes nothing.
@@ -45,6 +47,12 @@ class TaskLifecycle:
         """
         task = await self._visible(caller, f"queue:{verb}-task", task_id)
         caller.require(_need(verb, task))
+        if task.task_queue_id in self._reserved and verb != "cancel":
+            raise RefusedError(
+                f"task {task_id} is stage 2 of an operation: it runs once its request is approved, and nobody"
+                f" can {verb} it. See `liftlock operation ls`",
+                rule="privileged-queue",
+            )
         audit = caller.record(f"queue.{verb}Task", f"task/{task_id}", taskGroupId=task.task_group_id)
         after = await self._store.transition(task_id, _EVENTS[verb], caller.envelope(now, audit))
         return status_of(after)

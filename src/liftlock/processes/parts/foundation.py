@@ -13,6 +13,7 @@ from liftlock.adapters.sql.sealed_rows import keys_in_use
 from liftlock.adapters.sql.task_store import SqlTaskStore
 from liftlock.adapters.wakeups.in_process import InProcessWakeups
 from liftlock.domain.credentials.certificates import Credentials
+from liftlock.domain.operations.definition import OperationSet, parse_operations
 from liftlock.errors import StorageError
 from liftlock.ports.clock import Clock
 from liftlock.ports.entropy import Entropy
@@ -54,6 +55,7 @@ class Foundation:
     credentials: RunCredentials
     leases: SqlLeases
     holder: str
+    operations: OperationSet
 
 
 def lay(
@@ -66,6 +68,7 @@ def lay(
     access = AccessCache(access_store, sealer, _static_clients(told))
     issuer = next(client for client in told.static_clients if client.client_id == told.credentials_issuer)
     tasks = SqlTaskStore(engine)
+    operations = OperationSet() if told.operations is None else parse_operations(told.operations)
     return Foundation(
         told=told,
         directory=directory,
@@ -78,10 +81,11 @@ def lay(
         access=access,
         authorizer=Authorizer(access),
         tasks=tasks,
-        create_task=CreateTask(tasks),
+        create_task=CreateTask(tasks, operations.privileged_queues),
         credentials=RunCredentials(Credentials(issuer.client_id, issuer.access_token), entropy),
         leases=SqlLeases(engine),
         holder=entropy.slugid(),
+        operations=operations,
     )
 
 

@@ -28,8 +28,8 @@ def services(base: Foundation) -> HookServices:
     return HookServices(store, Hooks(store, base.sealer, base.entropy))
 
 
-def part(base: Foundation, hooks: HookServices, guard: ActionGuard) -> Part:
-    """Return the hooks service; `guard` checks what fires a managed hook."""
+def part(base: Foundation, hooks: HookServices, guard: ActionGuard) -> tuple[Part, FireHook]:
+    """Return the hooks service and what fires hooks; `guard` checks what fires a managed hook."""
     fire = FireHook(
         hooks.store, base.tasks, base.create_task, base.authorizer, base.sealer, base.entropy, guard
     )
@@ -38,7 +38,8 @@ def part(base: Foundation, hooks: HookServices, guard: ActionGuard) -> Part:
     async def step() -> None:
         await schedule.step(base.clock.now())
 
-    return Part(
+    made = Part(
         tuple(api_hooks.routes(hooks.hooks, fire, SimulateHook(hooks.store, fire))),
         (Loop("fire scheduled hooks", step, 1),),
     )
+    return made, fire

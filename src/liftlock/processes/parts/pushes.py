@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 from liftlock.adapters.doorbells.drop_box import DropBox
@@ -25,12 +26,22 @@ from liftlock.services.start_decision import StartDecision
 from liftlock.services.watch_pushes import CHANNEL, WatchPushes
 from liftlock.web import api_pushes
 
+
+@dataclass(frozen=True, slots=True)
+class PushServices:
+    """What other parts use of pushes."""
+
+    store: SqlPushStore
+    observe: ObservePush
+    repository: MirrorsByKind
+
+
 LOOK_AT_DROP_BOX_S = 5.0
 """A ring is also told by HTTP; the drop box is for what was left while nobody answered."""
 
 
-def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction]:
-    """Return the pushes service, and the guard of managed action hooks."""
+def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction, PushServices]:
+    """Return the pushes service, the guard of managed action hooks, and what others use of it."""
     store = SqlPushStore(base.engine)
     mirrors = base.directory / "mirrors"
     repository = MirrorsByKind({"git": GitMirrors(mirrors), "hg": MercurialMirrors(mirrors)})
@@ -49,7 +60,8 @@ def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction]:
         drop_box=str(drop_box.path),
     )
     guard = BindAction(store, base.tasks, repository, base.authorizer, base.clock)
-    return Part(tuple(routes), (Loop("watch pushes", watch.step, LOOK_AT_DROP_BOX_S, CHANNEL),)), guard
+    loop = Loop("watch pushes", watch.step, LOOK_AT_DROP_BOX_S, CHANNEL)
+    return Part(tuple(routes), (loop,)), guard, PushServices(store, observe, repository)
 
 
 def _policy(text: str | None) -> Policy:

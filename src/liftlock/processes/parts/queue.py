@@ -60,7 +60,11 @@ def part(base: Foundation) -> Part:
     )
     return Part(
         (
-            *api_queue_tasks.routes(base.create_task, TaskLifecycle(base.tasks), TaskQueries(base.tasks)),
+            *api_queue_tasks.routes(
+                base.create_task,
+                TaskLifecycle(base.tasks, base.operations.privileged_queues),
+                TaskQueries(base.tasks),
+            ),
             *api_queue_claims.routes(ClaimWork(base.tasks, base.wakeups, base.clock, base.credentials)),
             *api_queue_artifacts.routes(uploads, reads),
             *api_queue_workers.routes(seen),
