@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,8 @@ def program_routes() -> tuple[Route, ...]:
     spec = importlib.util.spec_from_file_location("api_reference", _SCRIPT)
     assert spec is not None
     assert spec.loader is not None
+    if str(_SCRIPT.parent) not in sys.path:
+        sys.path.append(str(_SCRIPT.parent))  # where scripts find one another when they are run
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     found: list[Route] = script.routes()
