@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from liftlock.adapters.sql.joint import Join
 from liftlock.adapters.sql.script import Dialect, Script
 from liftlock.ports.envelope import Envelope
 
@@ -23,8 +24,12 @@ class Engine(Protocol):
         """Return the script's result from one consistent snapshot; the script writes nothing."""
         ...
 
-    async def write(self, script: Callable[[], Script[T]], envelope: Envelope | None) -> T:
+    async def write(
+        self, script: Callable[[], Script[T]], envelope: Envelope | None, join: Join | None = None
+    ) -> T:
         """Run the script and commit it, durably, together with `envelope`.
+
+        `join`, which needs an envelope, says how the same may be done for several callers at once: see `joint`.
 
         Raises:
             ReplayedRequestError: the envelope's nonce was used before.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
 
 from liftlock.adapters.sql.records import script_of
-from liftlock.adapters.sql.script import Rows, Script, Sql
+from liftlock.adapters.sql.script import Each, Rows, Script, Sql
 from liftlock.errors import ReplayedRequestError, StaleSnapshotError
 from liftlock.ports.envelope import AuditRecord, Envelope, Event
 from liftlock.values.instants import to_ms
@@ -36,49 +36,42 @@ def guards(envelope: Envelope) -> Script[None]:
             raise StaleSnapshotError("roles or clients changed while the request was decided")
 
 
-def trail(envelope: Envelope) -> Script[None]:
+def trail(envelopes: Sequence[Envelope]) -> Script[None]:
     """Insert the audit records, the outbox rows and the further records."""
-    if envelope.audit:
-        yield audit_rows(envelope.audit, to_ms(envelope.now))
-    if envelope.events:
-        yield outbox_rows(envelope.events)
-    for record in envelope.records:
-        yield from script_of(record)
+    audit = [(record, to_ms(envelope.now)) for envelope in envelopes for record in envelope.audit]
+    yield audit_rows_at(audit)
+    yield outbox_rows([event for envelope in envelopes for event in envelope.events])
+    yield from script_of([record for envelope in envelopes for record in envelope.records])
 
 
-def audit_rows(records: tuple[AuditRecord, ...], at_ms: int) -> Sql:
-    """Return one statement that inserts all of `records`."""
-    values = [
-        value
-        for record in records
-        for value in (
-            at_ms,
-            record.actor,
-            record.action,
-            record.subject,
-            record.verdict,
-            encode(record.details).decode(),
-            encode(record.authority).decode(),
-        )
-    ]
-    return Sql(
-        f"INSERT INTO audit(at, actor, action, subject, verdict, details, authority) VALUES {_tuples(len(records), 7)}",  # noqa: S608 -- only numbered placeholders
-        tuple(values),
+def audit_rows(records: Sequence[AuditRecord], at_ms: int) -> Each:
+    """Return what inserts all of `records`."""
+    return audit_rows_at([(record, at_ms) for record in records])
+
+
+def audit_rows_at(records: Sequence[tuple[AuditRecord, int]]) -> Each:
+    """Return what inserts each of `records`, with its time in milliseconds since 1970."""
+    return Each(
+        "INSERT INTO audit(at, actor, action, subject, verdict, details, authority)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        [
+            (
+                at_ms,
+                record.actor,
+                record.action,
+                record.subject,
+                record.verdict,
+                encode(record.details).decode(),
+                encode(record.authority).decode(),
+            )
+            for record, at_ms in records
+        ],
     )
 
 
-def outbox_rows(events: tuple[Event, ...]) -> Sql:
-    """Return one statement that inserts all of `events` into the outbox."""
-    values = [value for event in events for value in (event.topic, event.key, encode(event.body).decode())]
-    return Sql(
-        f"INSERT INTO outbox(topic, key, body) VALUES {_tuples(len(events), 3)}",  # noqa: S608 -- only numbered placeholders
-        tuple(values),
-    )
-
-
-@lru_cache(maxsize=1024)
-def _tuples(rows: int, width: int) -> str:
-    return ", ".join(
-        "(" + ", ".join(f"${row * width + column + 1}" for column in range(width)) + ")"
-        for row in range(rows)
+def outbox_rows(events: Sequence[Event]) -> Each:
+    """Return what inserts each of `events` into the outbox."""
+    return Each(
+        "INSERT INTO outbox(topic, key, body) VALUES ($1, $2, $3)",
+        [(event.topic, event.key, encode(event.body).decode()) for event in events],
     )

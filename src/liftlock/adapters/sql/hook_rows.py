@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from liftlock.adapters.sql.envelope_script import audit_rows
-from liftlock.adapters.sql.records import record_script
-from liftlock.adapters.sql.script import Script, Sql
+from liftlock.adapters.sql.envelope_script import audit_rows_at
+from liftlock.adapters.sql.records import record_script, records_script
+from liftlock.adapters.sql.script import Each, Script, Sql
 from liftlock.errors import StaleSnapshotError
 from liftlock.ports.envelope import AuditRecord, Verdict
 from liftlock.ports.hook_store import FireRecord, HookRecord, PutHook, ScheduleAdvance
@@ -57,25 +58,32 @@ def fire_of(row: tuple[Any, ...]) -> FireRecord:
     return FireRecord(group, hook, from_ms(at), *rest)
 
 
-@record_script(FireRecord)
-def insert_fire(fire: FireRecord) -> Script[None]:
-    """Insert the fire, and the audit record of it."""
-    at = to_ms(fire.at)
-    yield Sql(
+@records_script(FireRecord)
+def insert_fires(fires: Sequence[FireRecord]) -> Script[None]:
+    """Insert the fires, and the audit record of each."""
+    yield Each(
         f"INSERT INTO hook_fire({FIRE_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",  # noqa: S608 -- constant columns
-        (
-            fire.hook_group_id,
-            fire.hook_id,
-            at,
-            fire.actor,
-            fire.fired_by,
-            fire.payload_digest,
-            fire.hook_version,
-            fire.task_id,
-            fire.result,
-            fire.error,
-        ),
+        [_fire_values(fire) for fire in fires],
     )
+    yield audit_rows_at([(_fire_audit(fire), to_ms(fire.at)) for fire in fires])
+
+
+def _fire_values(fire: FireRecord) -> tuple[Any, ...]:
+    return (
+        fire.hook_group_id,
+        fire.hook_id,
+        to_ms(fire.at),
+        fire.actor,
+        fire.fired_by,
+        fire.payload_digest,
+        fire.hook_version,
+        fire.task_id,
+        fire.result,
+        fire.error,
+    )
+
+
+def _fire_audit(fire: FireRecord) -> AuditRecord:
     details = {
         "firedBy": fire.fired_by,
         "payloadDigest": fire.payload_digest,
@@ -86,8 +94,7 @@ def insert_fire(fire: FireRecord) -> Script[None]:
     }
     subject = f"hook/{fire.hook_group_id}/{fire.hook_id}"
     verdict: Verdict = "refused" if fire.result == "error" else "allowed"
-    record = AuditRecord(fire.actor, "hooks.fire", subject, verdict, details, fire.authority)
-    yield audit_rows((record,), at)
+    return AuditRecord(fire.actor, "hooks.fire", subject, verdict, details, fire.authority)
 
 
 @record_script(ScheduleAdvance)

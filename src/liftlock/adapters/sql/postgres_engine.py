@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 import structlog
 
 from liftlock.adapters.sql.envelope_script import guards, trail
+from liftlock.adapters.sql.joint import ALONE, MAX_TOGETHER, Join, Joint, Party, together
 from liftlock.adapters.sql.opening import postgresql_unusable
-from liftlock.adapters.sql.script import Dialect, Rows, Script, Wake, for_postgresql
-from liftlock.errors import StorageError
+from liftlock.adapters.sql.script import Dialect, Each, Hold, Rows, Script, Sql, Wake, for_postgresql
+from liftlock.errors import LiftlockError, StorageError
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.wakeups import Wakeups
 
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 8
+MAX_JOINED = 2
+"""Transactions that serve callers together, at one time and for one kind of operation."""
 NOTIFY_CHANNEL = "liftlock_wake"
 _TRANSIENT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _log = structlog.get_logger(__name__)
+
+
+class _Order(NamedTuple):
+    future: asyncio.Future[Any]
+    script: Callable[[], Script[Any]]
+    envelope: Envelope
+    join: Join
+
+
+class _Group:
+    """Those who wait to be served together, and how many transactions serve them now."""
+
+    def __init__(self) -> None:
+        self.orders: deque[_Order] = deque()
+        self.served = 0
+
+
+async def _nothing_to_reset(_connection: Any) -> None:
+    """Leave a connection as it is: no script changes its session, and asking the server to reset it takes a round trip."""
 
 
 class PostgresEngine:
@@ -35,6 +58,8 @@ class PostgresEngine:
         self._pending_notices: set[str] = set()
         self._notices = asyncio.Event()
         self._notifier = asyncio.create_task(self._notify_forever())
+        self._groups: dict[Joint, _Group] = {}
+        self._serving: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(cls, dsn: str, wakeups: Wakeups, *, connections: int = 8) -> PostgresEngine:
@@ -44,7 +69,9 @@ class PostgresEngine:
             StorageError: the server can't be reached or refuses the credentials.
         """
         try:
-            pool = await asyncpg.create_pool(dsn, min_size=1, max_size=connections, command_timeout=60)
+            pool = await asyncpg.create_pool(
+                dsn, min_size=1, max_size=connections, command_timeout=60, reset=_nothing_to_reset
+            )
             listener = await asyncpg.connect(dsn)
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise postgresql_unusable(dsn, error) from error
@@ -66,7 +93,22 @@ class PostgresEngine:
 
         return await self._with_connection(attempt)
 
-    async def write(self, script: Callable[[], Script[T]], envelope: Envelope | None) -> T:
+    async def write(
+        self, script: Callable[[], Script[T]], envelope: Envelope | None, join: Join | None = None
+    ) -> T:
+        if join is None or envelope is None:
+            return await asyncio.shield(asyncio.ensure_future(self._write_alone(script, envelope)))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        group = self._groups.setdefault(join.joint, _Group())
+        group.orders.append(_Order(future, script, envelope, join))
+        if group.served < MAX_JOINED:
+            group.served += 1
+            self._serving.add(task := asyncio.create_task(self._serve(join.joint, group)))
+            task.add_done_callback(self._serving.discard)
+        # A caller that goes away must not be told "cancelled" while its change commits: the write goes on.
+        return await asyncio.shield(future)
+
+    async def _write_alone(self, script: Callable[[], Script[T]], envelope: Envelope | None) -> T:
         wakes: list[str] = []
 
         async def attempt(connection: Any) -> T:
@@ -76,18 +118,69 @@ class PostgresEngine:
                     await _run(guards(envelope), connection, wakes)
                 value = await _run(script(), connection, wakes)
                 if envelope is not None:
-                    await _run(trail(envelope), connection, wakes)
+                    await _run(trail([envelope]), connection, wakes)
                 return value
 
-        value = await asyncio.shield(asyncio.ensure_future(self._with_connection(attempt)))
-        for channel in wakes:
-            self._wakeups.wake(channel)
-            self._pending_notices.add(channel)
-        if wakes:
-            self._notices.set()
+        value = await self._with_connection(attempt)
+        self._wake(wakes)
         return value
 
+    async def _serve(self, joint: Joint, group: _Group) -> None:
+        """Serve callers of `joint`, as many together as wait, until none is left."""
+        await asyncio.sleep(0)  # who asks in this turn of the loop comes along
+        try:
+            while group.orders:
+                batch = [group.orders.popleft() for _ in range(min(MAX_TOGETHER, len(group.orders)))]
+                left = await self._write_together(joint, batch)
+                await asyncio.gather(*map(self._settle_alone, left))
+        finally:
+            group.served -= 1
+
+    async def _write_together(self, joint: Joint, orders: Sequence[_Order]) -> Sequence[_Order]:
+        """Run `joint` for the callers and settle them; return those who must run their own scripts."""
+        parties = [Party(order.join.item, order.envelope) for order in orders]
+        wakes: list[str] = []
+
+        async def attempt(connection: Any) -> list[Any]:
+            wakes.clear()
+            async with connection.transaction():
+                return await _run(together(joint, "postgresql", parties), connection, wakes)
+
+        try:
+            answers = await self._with_connection(attempt)
+        except LiftlockError:
+            return orders
+        except Exception as error:  # noqa: BLE001 -- whatever it is: each caller's own script says it to whom it concerns
+            _log.warning("callers could not be served together", joint=joint.__name__, error=repr(error))
+            return orders
+        self._wake(wakes)
+        left = []
+        for order, answer in zip(orders, answers, strict=True):
+            if answer is ALONE:
+                left.append(order)
+            elif not order.future.done():
+                order.future.set_result(answer)
+        return left
+
+    async def _settle_alone(self, order: _Order) -> None:
+        try:
+            value = await self._write_alone(order.script, order.envelope)
+        except Exception as error:  # noqa: BLE001 -- it is the caller's
+            if not order.future.done():
+                order.future.set_exception(error)
+        else:
+            if not order.future.done():
+                order.future.set_result(value)
+
+    def _wake(self, channels: list[str]) -> None:
+        for channel in channels:
+            self._wakeups.wake(channel)
+            self._pending_notices.add(channel)
+        if channels:
+            self._notices.set()
+
     async def close(self) -> None:
+        await asyncio.gather(*self._serving)
         self._notifier.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._notifier
@@ -134,9 +227,19 @@ async def _run(script: Script[T], connection: Any, wakes: list[str]) -> T:
                 wakes.append(step.channel)
                 rows = []
             else:
-                rows = [tuple(row) for row in await connection.fetch(for_postgresql(step.text), *step.args)]
+                rows = [tuple(row) for row in await _fetch(step, connection)]
     except StopIteration as end:
         result: T = end.value
         return result
     finally:
         script.close()
+
+
+async def _fetch(step: Sql | Each | Hold, connection: Any) -> Any:
+    """Return the rows of one step, in one round trip."""
+    text = for_postgresql(step.text)
+    if isinstance(step, Sql):
+        return await connection.fetch(text, *step.args)
+    if len(step.rows) == 1:
+        return await connection.fetch(text, *step.rows[0])
+    return await connection.fetchmany(text, step.rows) if step.rows else []

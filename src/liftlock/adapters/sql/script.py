@@ -7,7 +7,7 @@ has no effects but its statements, because an engine may run it again from the s
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -18,10 +18,24 @@ T = TypeVar("T")
 
 
 class Sql(NamedTuple):
-    """One statement. Parameters are `$1`, `$2`, …; `{for_update}` and `{skip_locked}` lock rows on PostgreSQL."""
+    """One statement. Parameters are `$1`, `$2`, …; `{for_update}`, `{for_share}` and `{skip_locked}` lock rows on PostgreSQL."""
 
     text: str
     args: tuple[Any, ...] = ()
+
+
+class Each(NamedTuple):
+    """One statement for each of `rows` of parameters, sent together; gives all rows that they return, in that order."""
+
+    text: str
+    rows: Sequence[tuple[Any, ...]]
+
+
+class Hold(NamedTuple):
+    """`Each`, for the sake of the locks that it takes: SQLite, where only one writes, has no need of it and skips it."""
+
+    text: str
+    rows: Sequence[tuple[Any, ...]]
 
 
 class Wake(NamedTuple):
@@ -30,18 +44,24 @@ class Wake(NamedTuple):
     channel: str
 
 
-Script = Generator[Sql | Wake, Rows, T]
+Script = Generator[Sql | Each | Hold | Wake, Rows, T]
 
+_LOCKS = {
+    "for_update": "FOR UPDATE",
+    "for_share": "FOR SHARE",
+    "skip_locked": "FOR UPDATE SKIP LOCKED",
+}
+_MARK = re.compile(r"\{(for_update|for_share|skip_locked)\}")
 _PARAMETER = re.compile(r"\$(\d+)")
 
 
 @lru_cache(maxsize=1024)
 def for_sqlite(text: str) -> str:
     """Return `text` as SQLite reads it."""
-    return _PARAMETER.sub(r"?\1", text.replace("{for_update}", "").replace("{skip_locked}", ""))
+    return _PARAMETER.sub(r"?\1", _MARK.sub("", text))
 
 
 @lru_cache(maxsize=1024)
 def for_postgresql(text: str) -> str:
     """Return `text` as PostgreSQL reads it."""
-    return text.replace("{for_update}", "FOR UPDATE").replace("{skip_locked}", "FOR UPDATE SKIP LOCKED")
+    return _MARK.sub(lambda found: _LOCKS[found[1]], text)

@@ -11,24 +11,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import apsw
+import structlog
 
 from liftlock.adapters.sql.envelope_script import guards, trail
-from liftlock.adapters.sql.script import Dialect, Rows, Script, Wake, for_sqlite
-from liftlock.errors import StorageError
+from liftlock.adapters.sql.joint import ALONE, MAX_TOGETHER, Join, Joint, Party, together
+from liftlock.adapters.sql.script import Dialect, Each, Hold, Rows, Script, Sql, Wake, for_sqlite
+from liftlock.errors import LiftlockError, StorageError
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.wakeups import Wakeups
 
 T = TypeVar("T")
 
-MAX_BATCH = 64
-"""Transactions that share one commit at the most."""
 BUSY_TIMEOUT_MS = 10_000
+_log = structlog.get_logger(__name__)
 _CACHE_KIB = 64 * 1024
 
 
@@ -36,6 +37,7 @@ class _Order(NamedTuple):
     future: asyncio.Future[Any]
     script: Callable[[], Script[Any]]
     envelope: Envelope | None
+    join: Join | None
 
 
 class _Outcome(NamedTuple):
@@ -90,21 +92,23 @@ class SqliteEngine:
         return "sqlite"
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
-        execute = self._reader.execute
+        reader = self._reader
         try:
-            execute("BEGIN")
+            reader.execute("BEGIN")
             try:
-                return _run(script(), execute, None)
+                return _run(script(), reader, None)
             finally:
-                execute("COMMIT")
+                reader.execute("COMMIT")
         except apsw.Error as error:
             raise StorageError(f"SQLite could not read: {error}") from error
 
-    async def write(self, script: Callable[[], Script[T]], envelope: Envelope | None) -> T:
+    async def write(
+        self, script: Callable[[], Script[T]], envelope: Envelope | None, join: Join | None = None
+    ) -> T:
         if self._closed:
             raise StorageError("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._orders.append(_Order(future, script, envelope))
+        self._orders.append(_Order(future, script, envelope, join))
         if self._running is None:
             self._running = self._loop.create_task(self._work())
         # A caller that goes away must not be told "cancelled" while its change commits: the write goes on.
@@ -123,7 +127,7 @@ class SqliteEngine:
     async def _work(self) -> None:
         """Run transactions until no order is left."""
         while self._orders:
-            batch = [self._orders.popleft() for _ in range(min(MAX_BATCH, len(self._orders)))]
+            batch = [self._orders.popleft() for _ in range(min(MAX_TOGETHER, len(self._orders)))]
             self._settle(await self._transact(batch))
         self._running = None
 
@@ -131,7 +135,7 @@ class SqliteEngine:
         execute = self._writer.execute
         try:
             execute("BEGIN IMMEDIATE")
-            outcomes = [_attempt(order, execute) for order in batch]
+            outcomes = _attempt_all(batch, self._writer)
             await self._loop.run_in_executor(self._committer, execute, "COMMIT")
         except apsw.Error as error:
             with contextlib.suppress(apsw.Error):
@@ -151,38 +155,86 @@ class SqliteEngine:
                 self._wakeups.wake(channel)
 
 
-def _attempt(order: _Order, execute: Callable[..., apsw.Cursor]) -> _Outcome:
+def _attempt_all(orders: Sequence[_Order], connection: apsw.Connection) -> list[_Outcome]:
+    """Run the callers' scripts, together where they join, and alone otherwise."""
+    alone: list[_Order] = []
+    joined: dict[Joint, list[_Order]] = {}
+    for order in orders:
+        if order.join is None:
+            alone.append(order)
+        else:
+            joined.setdefault(order.join.joint, []).append(order)
+    outcomes: list[_Outcome] = []
+    for joint, group in joined.items():
+        done, left = _attempt_together(joint, group, connection)
+        outcomes += done
+        alone += left
+    return outcomes + [_attempt(order, connection) for order in alone]
+
+
+def _attempt_together(
+    joint: Joint, orders: Sequence[_Order], connection: apsw.Connection
+) -> tuple[list[_Outcome], list[_Order]]:
+    """Run `joint` for the callers in one savepoint; return what came of it, and who must run its own script."""
+    wakes: list[str] = []
+    parties = [Party(order.join.item, order.envelope) for order in orders if order.join and order.envelope]
+    connection.execute("SAVEPOINT joint")
+    try:
+        answers = _run(together(joint, "sqlite", parties), connection, wakes)
+    except Exception as error:  # noqa: BLE001 -- whatever it is: each caller's own script says it to whom it concerns
+        connection.execute("ROLLBACK TO joint")
+        connection.execute("RELEASE joint")
+        if not isinstance(error, LiftlockError):
+            _log.warning("callers could not be served together", joint=joint.__name__, error=repr(error))
+        return [], list(orders)
+    connection.execute("RELEASE joint")
+    done: list[_Outcome] = []
+    left: list[_Order] = []
+    for order, answer in zip(orders, answers, strict=True):
+        if answer is ALONE:
+            left.append(order)
+        else:
+            done.append(_Outcome(order.future, answer, None, [] if done else wakes))
+    return done, left
+
+
+def _attempt(order: _Order, connection: apsw.Connection) -> _Outcome:
     """Run one caller's scripts in a savepoint; an exception undoes this caller's statements only."""
     wakes: list[str] = []
-    execute("SAVEPOINT caller")
+    connection.execute("SAVEPOINT caller")
     try:
         if order.envelope is not None:
-            _run(guards(order.envelope), execute, wakes)
-        value = _run(order.script(), execute, wakes)
+            _run(guards(order.envelope), connection, wakes)
+        value = _run(order.script(), connection, wakes)
         if order.envelope is not None:
-            _run(trail(order.envelope), execute, wakes)
+            _run(trail([order.envelope]), connection, wakes)
     except Exception as error:  # noqa: BLE001 -- the caller gets it; the other callers of the batch must go on
-        execute("ROLLBACK TO caller")
-        execute("RELEASE caller")
+        connection.execute("ROLLBACK TO caller")
+        connection.execute("RELEASE caller")
         if isinstance(error, apsw.Error):
             error = StorageError(f"SQLite refused a statement, nothing took effect: {error}")
         return _Outcome(order.future, None, error, [])
-    execute("RELEASE caller")
+    connection.execute("RELEASE caller")
     return _Outcome(order.future, value, None, wakes)
 
 
-def _run(script: Script[T], execute: Callable[..., apsw.Cursor], wakes: list[str] | None) -> T:
+def _run(script: Script[T], connection: apsw.Connection, wakes: list[str] | None) -> T:
     """Drive a script to its end: each statement's rows are sent back into it."""
     rows: Rows | None = None
     try:
         while True:
             step = script.send(rows) if rows is not None else next(script)
-            if isinstance(step, Wake):
-                if wakes is not None:
-                    wakes.append(step.channel)
-                rows = []
-            else:
-                rows = execute(for_sqlite(step.text), step.args).fetchall()
+            match step:
+                case Sql():
+                    rows = connection.execute(for_sqlite(step.text), step.args).fetchall()
+                case Each():
+                    rows = connection.executemany(for_sqlite(step.text), step.rows).fetchall()
+                case Wake():
+                    if wakes is not None:
+                        wakes.append(step.channel)
+                    rows = []
+                case Hold():
+                    rows = []
     except StopIteration as end:
         result: T = end.value
         return result

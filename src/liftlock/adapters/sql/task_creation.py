@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from liftlock.adapters.sql.script import Dialect, Script, Sql, Wake
+from liftlock.adapters.sql.script import Dialect, Each, Rows, Script, Sql, Wake
 from liftlock.adapters.sql.task_rows import (
     COLUMNS,
     channel,
@@ -47,9 +47,9 @@ def create_script(
         elif not hold and dialect == "postgresql":
             group = (yield from _look(dialect, definition, hold=True))[0] or group
         _expect_open(definition, *group)
-        made = yield from _insert(dialect, definition, entries, satisfied, now_ms)
-        if made is not None:
-            return made, True
+        made = yield from insert_all(dialect, [(definition, entries, satisfied, now_ms)])
+        if made:
+            return made[0], True
 
 
 _Group = tuple[str, int | None]
@@ -105,6 +105,11 @@ def _dependencies(dialect: Dialect, definition: Definition) -> Script[frozenset[
         raise InputInvalidError(
             f"dependencies: {_some(early)} expire before this task's deadline {format_ms(deadline_ms)}"
         )
+    return satisfied_of(definition, rows)
+
+
+def satisfied_of(definition: Definition, rows: Rows) -> frozenset[str]:
+    """Return which dependencies, of rows that begin with task id and state, count as satisfied for this task."""
     return frozenset(row[0] for row in rows if is_satisfied(definition.requires, row[1]))
 
 
@@ -136,39 +141,48 @@ def _expect_open(definition: Definition, scheduler_id: str, sealed: int | None) 
         )
 
 
-def _insert(
-    dialect: Dialect,
-    definition: Definition,
-    entries: Sequence[IndexEntry],
-    satisfied: frozenset[str],
-    now_ms: int,
-) -> Script[Task | None]:
-    """Return the new task, or None if somebody else created that id meanwhile."""
-    task = _new_task(definition, len(definition.dependencies) - len(satisfied), now_ms)
-    progress = task.progress
-    topics = ("task-defined", "task-pending") if progress.state == "pending" else ("task-defined",)
-    events = events_of(topics, task)
+New = tuple[Definition, Sequence[IndexEntry], frozenset[str], int]
+"""A task to insert: definition, index entries, satisfied dependencies, and the time in milliseconds since 1970."""
+
+
+def insert_all(dialect: Dialect, new: Sequence[New]) -> Script[list[Task]]:
+    """Insert tasks whose groups are held; return them in order. Of those whose ids exist nothing is there or returned."""
+    tasks = [
+        _new_task(definition, len(definition.dependencies) - len(met), at) for definition, _, met, at in new
+    ]
     if dialect == "postgresql":
-        rows = yield _insert_all_at_once(task, definition, entries, events)
+        rows = yield Each(
+            _INSERT_ALL_AT_ONCE, [_values_at_once(*pair) for pair in zip(new, tasks, strict=True)]
+        )
     else:
-        rows = yield Sql(f"{_INSERT_TASK} RETURNING id", _values_of(task))
-    if not rows:
-        return None
-    number = rows[0][0]
-    if definition.dependencies:
-        yield _edges(dialect, definition, satisfied)
-    if dialect == "postgresql":
-        if progress.state == "pending":
-            yield Wake(channel(task.task_queue_id))
-        return task
-    yield Sql(
+        rows = yield Each(f"{_INSERT_TASK} RETURNING id, task_id", [_values_of(task) for task in tasks])
+    numbers: dict[str, int] = {task_id: number for number, task_id in rows}
+    made = [pair for pair in zip(new, tasks, strict=True) if pair[1].task_id in numbers]
+    for (definition, _, met, _), _task in made:
+        if definition.dependencies:
+            yield _edges(dialect, definition, met)
+    if dialect == "sqlite":
+        yield from _insert_rest(made, numbers)
+    for queue_id in {task.task_queue_id for _, task in made if task.progress.state == "pending"}:
+        yield Wake(channel(queue_id))
+    return [task for _, task in made]
+
+
+def _insert_rest(made: Sequence[tuple[New, Task]], numbers: dict[str, int]) -> Script[None]:
+    """Insert what _INSERT_ALL_AT_ONCE inserts beside the task."""
+    yield Each(
         "INSERT INTO task_definition(id, document, index_entries) VALUES ($1, $2, $3)",
-        (number, text(definition.document), text(entries)),
+        [(numbers[task.task_id], text(one[0].document), text(one[1])) for one, task in made],
     )
-    if progress.state == "pending":
-        yield from enqueue(number, task)
-    yield from publish(events)
-    return task
+    yield from enqueue(
+        [(numbers[task.task_id], task) for _, task in made if task.progress.state == "pending"]
+    )
+    yield from publish([event for _, task in made for event in _events_of(task)])
+
+
+def _events_of(task: Task) -> list[Event]:
+    pending = task.progress.state == "pending"
+    return events_of(("task-defined", "task-pending") if pending else ("task-defined",), task)
 
 
 _INSERT_TASK = (
@@ -202,25 +216,27 @@ def _values_of(task: Task) -> tuple[Any, ...]:
     )
 
 
-def _insert_all_at_once(
-    task: Task, definition: Definition, entries: Sequence[IndexEntry], events: list[Event]
-) -> Sql:
-    """Return one statement that inserts the task with its definition, its place in the queue and its events."""
-    return Sql(
-        f"WITH t AS ({_INSERT_TASK} RETURNING id, queue_id, rank, state),"  # noqa: S608 -- constants
-        " d AS (INSERT INTO task_definition(id, document, index_entries) SELECT id, $17, $18 FROM t),"
-        " p AS (INSERT INTO pending(queue_id, rank, task)"
-        " SELECT queue_id, rank, id FROM t WHERE state = 'pending'),"
-        " o AS (INSERT INTO outbox(topic, key, body) SELECT e.topic, $1, e.body"
-        " FROM t, unnest($19::text[], $20::text[]) WITH ORDINALITY AS e(topic, body, place) ORDER BY e.place)"
-        " SELECT id FROM t",
-        (
-            *_values_of(task),
-            text(definition.document),
-            text(entries),
-            [event.topic for event in events],
-            [text(event.body) for event in events],
-        ),
+_INSERT_ALL_AT_ONCE = (
+    f"WITH t AS ({_INSERT_TASK} RETURNING id, task_id, queue_id, rank, state),"  # noqa: S608 -- constants
+    " d AS (INSERT INTO task_definition(id, document, index_entries) SELECT id, $17, $18 FROM t),"
+    " p AS (INSERT INTO pending(queue_id, rank, task)"
+    " SELECT queue_id, rank, id FROM t WHERE state = 'pending'),"
+    " o AS (INSERT INTO outbox(topic, key, body) SELECT e.topic, $1, e.body"
+    " FROM t, unnest($19::text[], $20::text[]) WITH ORDINALITY AS e(topic, body, place) ORDER BY e.place)"
+    " SELECT id, task_id FROM t"
+)
+"""The task with its definition, its place in the queue and its events."""
+
+
+def _values_at_once(one: New, task: Task) -> tuple[Any, ...]:
+    """Return the parameters of _INSERT_ALL_AT_ONCE."""
+    events = _events_of(task)
+    return (
+        *_values_of(task),
+        text(one[0].document),
+        text(one[1]),
+        [event.topic for event in events],
+        [text(event.body) for event in events],
     )
 
 

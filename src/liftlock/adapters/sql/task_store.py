@@ -9,10 +9,29 @@ from typing import Any
 import msgspec
 
 from liftlock.adapters.sql.engine import Engine
-from liftlock.adapters.sql.script import Rows, Script, Sql
-from liftlock.adapters.sql.task_claims import NothingToClaimError, claim_one_script, claim_script
+from liftlock.adapters.sql.joint import ALONE, Join, Party
+from liftlock.adapters.sql.script import Dialect, Rows, Script, Sql
+from liftlock.adapters.sql.task_claims import (
+    Demand,
+    NothingToClaimError,
+    claim_one_script,
+    claim_script,
+    claim_together,
+)
 from liftlock.adapters.sql.task_creation import create_script
-from liftlock.adapters.sql.task_rows import COLUMNS, WIDTH, event_of, locked, publish, store, task_of
+from liftlock.adapters.sql.task_creation_together import Creation, create_together
+from liftlock.adapters.sql.task_rows import (
+    COLUMNS,
+    WIDTH,
+    Change,
+    event_of,
+    locked,
+    locked_all,
+    publish,
+    store,
+    store_all,
+    task_of,
+)
 from liftlock.adapters.sql.task_sweep import sweep_script
 from liftlock.adapters.sql.worker_rows import quarantined_until
 from liftlock.domain.tasks.definition import Definition
@@ -39,7 +58,11 @@ class SqlTaskStore:
         self, definition: Definition, entries: Sequence[IndexEntry], envelope: Envelope
     ) -> tuple[Task, bool]:
         dialect, now_ms = self._engine.dialect, to_ms(envelope.now)
-        return await self._engine.write(lambda: create_script(dialect, definition, entries, now_ms), envelope)
+        return await self._engine.write(
+            lambda: create_script(dialect, definition, entries, now_ms),
+            envelope,
+            Join(create_together, Creation(definition, entries)),
+        )
 
     async def task(self, task_id: str) -> Task | None:
         def script() -> Script[Task | None]:
@@ -61,7 +84,11 @@ class SqlTaskStore:
         return [found[task_id] for task_id in ids if task_id in found]
 
     async def transition(self, task_id: str, event: TaskEvent, envelope: Envelope) -> Task:
-        return await self._engine.write(lambda: _transition(task_id, event, to_ms(envelope.now)), envelope)
+        return await self._engine.write(
+            lambda: _transition(task_id, event, to_ms(envelope.now)),
+            envelope,
+            Join(_transition_together, (task_id, event)),
+        )
 
     async def prospect(self, queue_id: str, worker_group: str, worker_id: str, now_ms: int) -> Prospect:
         def script() -> Script[Prospect]:
@@ -74,11 +101,11 @@ class SqlTaskStore:
     async def claim(
         self, queue_id: str, worker_group: str, worker_id: str, count: int, until_ms: int, envelope: Envelope
     ) -> list[Claimed]:
-        dialect, claim = self._engine.dialect, Claim(worker_group, worker_id, until_ms)
-        now_ms = to_ms(envelope.now)
+        dialect, now_ms = self._engine.dialect, to_ms(envelope.now)
+        demand = Demand(queue_id, count, Claim(worker_group, worker_id, until_ms))
         try:
             return await self._engine.write(
-                lambda: claim_script(dialect, queue_id, count, claim, now_ms), envelope
+                lambda: claim_script(dialect, demand, now_ms), envelope, Join(claim_together, demand)
             )
         except NothingToClaimError:
             return []
@@ -202,6 +229,23 @@ def _transition(task_id: str, event: TaskEvent, now_ms: int) -> Script[Task]:
     if isinstance(verdict, Changed):
         return (yield from store(number, task, verdict.after, now_ms))
     return task
+
+
+def _transition_together(_dialect: Dialect, parties: Sequence[Party]) -> Script[list[Any]]:
+    """Give each party its task after its event; whoever's event changes nothing, or may not be, is left alone."""
+    found = yield from locked_all(party.item[0] for party in parties)
+    changes: list[tuple[Party, Change]] = []
+    for party in parties:
+        task_id, event = party.item
+        number, task = found.pop(task_id, (0, None))
+        if task is not None:
+            verdict = decide(task.progress, event, to_ms(party.envelope.now))
+            if isinstance(verdict, Changed):
+                changes.append((party, Change(number, task, verdict.after)))
+    now_ms = max(to_ms(party.envelope.now) for party in parties)
+    tasks = yield from store_all([change for _party, change in changes], now_ms)
+    answers = {id(party): task for (party, _change), task in zip(changes, tasks, strict=True)}
+    return [answers.get(id(party), ALONE) for party in parties]
 
 
 def _change_rank(task_id: str, rank: int) -> Script[Task]:
