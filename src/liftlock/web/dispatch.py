@@ -35,6 +35,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 _Headers = list[tuple[bytes, bytes]]
 
+WHOLE_ANSWER = "liftlock.whole_answer"
+"""An extension that a server may offer: its `send`, called with status, headers and body, answers or returns False."""
 MAX_BODY_BYTES = 10 * 1024 * 1024
 MAX_ATTEMPTS = 4
 """How often a request is decided anew when roles or clients change meanwhile."""
@@ -175,6 +177,7 @@ class _Exchange:
         self.target = f"{self.path}?{query}" if query else self.path
         self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         self._scheme = scope.get("scheme", "http")
+        self._answer_whole = scope.get("extensions", {}).get(WHOLE_ANSWER, {}).get("send")
         self.name = "unknown"
         self.params: dict[str, str] = {}
         self.payload: Any = None
@@ -227,11 +230,15 @@ class _Exchange:
     ) -> None:
         """Send a whole answer at once; of a header that stands in both, `headers` win over `fixed`."""
         length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
-        await self._start(status, headers, [*fixed, *length])
-        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+        whole = _with_own(headers, [*fixed, *length])
+        sent = b"" if self.method == "HEAD" else body
+        if self._answer_whole is None or not self._answer_whole(status, whole, sent):
+            await self._send({"type": "http.response.start", "status": status, "headers": whole})
+            await self._send({"type": "http.response.body", "body": sent})
 
     async def _send_stream(self, reply: Reply, body: AsyncIterator[bytes]) -> None:
-        await self._start(reply.status, reply.headers, _FIXED)
+        headers = _with_own(reply.headers, _FIXED)
+        await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         try:
             if self.method != "HEAD":
                 async for chunk in body:
@@ -241,12 +248,14 @@ class _Exchange:
                 await close()
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _start(self, status: int, headers: Mapping[str, str], fixed: _Headers) -> None:
-        if headers:
-            own = [(name.lower().encode("latin-1"), _header_value(value)) for name, value in headers.items()]
-            names = {name for name, _ in own}
-            fixed = [*(item for item in fixed if item[0] not in names), *own]
-        await self._send({"type": "http.response.start", "status": status, "headers": fixed})
+
+def _with_own(headers: Mapping[str, str], fixed: _Headers) -> _Headers:
+    """Return `fixed` and `headers`; of one that stands in both, that of `headers`."""
+    if not headers:
+        return fixed
+    own = [(name.lower().encode("latin-1"), _header_value(value)) for name, value in headers.items()]
+    names = {name for name, _ in own}
+    return [*(item for item in fixed if item[0] not in names), *own]
 
 
 def _header_value(value: str) -> bytes:

@@ -58,6 +58,7 @@ class PostgresEngine:
         self._pending_notices: set[str] = set()
         self._notices = asyncio.Event()
         self._notifier = asyncio.create_task(self._notify_forever())
+        self._need_snapshot: set[Any] = set()
         self._groups: dict[Joint, _Group] = {}
         self._serving: set[asyncio.Task[None]] = set()
 
@@ -87,11 +88,20 @@ class PostgresEngine:
         return "postgresql"
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
-        async def attempt(connection: Any) -> T:
+        async def snapshot(connection: Any) -> T:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 return await _run(script(), connection, [])
 
-        return await self._with_connection(attempt)
+        # A single statement is consistent by itself, and most reads are one: beginning and ending a transaction around
+        # it would be two more round trips. A script that turns out to have more begins again, and is remembered.
+        code = getattr(script, "__code__", None)
+        if code not in self._need_snapshot:
+            answer = await self._with_connection(lambda connection: _run_single(script(), connection))
+            if answer is not None:
+                value: T = answer.value
+                return value
+            self._need_snapshot.add(code)
+        return await self._with_connection(snapshot)
 
     async def write(
         self, script: Callable[[], Script[T]], envelope: Envelope | None, join: Join | None = None
@@ -233,6 +243,23 @@ async def _run(script: Script[T], connection: Any, wakes: list[str]) -> T:
         return result
     finally:
         script.close()
+
+
+class _Answer(NamedTuple):
+    value: Any
+
+
+async def _run_single(script: Script[T], connection: Any) -> _Answer | None:
+    """Return the script's result if it asks for one thing only, else None."""
+    try:
+        step = next(script)
+        rows = [] if isinstance(step, Wake) else [tuple(row) for row in await _fetch(step, connection)]
+        script.send(rows)
+    except StopIteration as end:
+        return _Answer(end.value)
+    finally:
+        script.close()
+    return None
 
 
 async def _fetch(step: Sql | Each | Hold, connection: Any) -> Any:
