@@ -24,10 +24,11 @@ from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.scopes.satisfaction import ScopeSet
 from liftlock.domain.tasks.artifacts import Declared
 from liftlock.domain.tasks.definition import define
-from liftlock.errors import ConflictError, RefusedError, ReplayedRequestError
+from liftlock.errors import ConflictError, InputValidationError, RefusedError, ReplayedRequestError
 from liftlock.ports.artifact_store import Ticket
 from liftlock.ports.envelope import Envelope, Nonce
 from liftlock.services.authorize import Caller
+from liftlock.services.check_task_graph import CheckTaskGraph
 from liftlock.services.claim_work import ClaimWork
 from liftlock.services.create_task import CreateTask
 from liftlock.services.run_credentials import RunCredentials
@@ -125,6 +126,42 @@ async def test_a_task_is_created_with_the_callers_scopes_and_once(engine: Engine
     assert await create(caller(), ID, document(), NOW) == first
     with pytest.raises(ConflictError):
         await create(caller(), ID, document(retries=1), NOW)
+
+
+def reading(label: str, output: str) -> dict[str, Any]:
+    return {"inputs": [{"name": "x", "task": {"label": label}, "output": output, "mount": "/inputs/x"}]}
+
+
+async def test_a_task_that_reads_what_no_dependency_declares_is_not_created(engine: Engine) -> None:
+    store = SqlTaskStore(engine)
+    create = CreateTask(store)
+    await create(caller(), ID, document(payload={"outputs": {"wheel": "public/w"}}), NOW)
+    label = document()["metadata"]["name"]
+    for payload, said in (
+        (reading(label, "whl"), f"'{label}' declares no output 'whl'; it declares wheel"),
+        (reading("nobody", "wheel"), f"no dependency is called 'nobody'; the task depends on {label}"),
+    ):
+        with pytest.raises(InputValidationError, match=said):
+            await create(caller(), task_id(2), document(payload=payload, dependencies=[ID]), NOW)
+        assert await store.task(task_id(2)) is None
+    with pytest.raises(
+        InputValidationError, match=f"no dependency is called '{label}'; the task depends on none"
+    ):
+        await create(caller(), task_id(2), document(payload=reading(label, "wheel")), NOW)
+    await create(caller(), task_id(2), document(payload=reading(label, "wheel"), dependencies=[ID]), NOW)
+
+
+async def test_a_graph_is_checked_against_the_tasks_that_exist(engine: Engine) -> None:
+    store = SqlTaskStore(engine)
+    check = CheckTaskGraph(store)
+    label = document()["metadata"]["name"]
+    graph = {"b": {"dependencies": {"made": ID}, "task": {"payload": reading(label, "wheel")}}}
+    with pytest.raises(InputValidationError, match="is neither in the graph nor created"):
+        await check(caller(), graph)
+    await CreateTask(store)(caller(), ID, document(payload={"outputs": {"wheel": "public/w"}}), NOW)
+    assert await check(caller(), graph) == 1
+    with pytest.raises(RefusedError):
+        await check(caller("nothing"), graph)
 
 
 async def test_of_two_control_planes_one_sweeps(engine: Engine, clock: SettableClock) -> None:

@@ -111,10 +111,10 @@ def test_the_decision_creates_the_build_and_both_parts_of_the_tests_behind_it(wi
     for name in ("test-unit-1", "test-unit-2"):
         _, test = made[name]
         assert test["dependencies"] == [build_id]
-        assert test["payload"]["inputs"][1]["task"] == {
-            "id": build_id,
-            "artifact": "public/build/widget-1.2.0-py3-none-any.whl",
-        }
+        wheel = test["payload"]["inputs"][1]
+        assert (wheel["task"], wheel["output"]) == ({"label": "build-dist"}, "wheel")
+    assert build["payload"]["outputs"] == {"wheel": "public/build/widget-1.2.0-py3-none-any.whl"}
+    assert "POST /api/queue/v1/check-task-graph" in widget.api.requests
     for _, task in made.values():
         assert (task["schedulerId"], task["taskGroupId"], task["scopes"]) == (
             "demo-level-3",
@@ -122,6 +122,16 @@ def test_the_decision_creates_the_build_and_both_parts_of_the_tests_behind_it(wi
             ["pushes:get-source:widget"],
         )
         assert task["payload"]["inputs"][0]["git"] == {"project": "widget", "revision": widget.revision}
+
+
+def test_a_graph_that_reads_what_no_task_makes_is_refused_before_any_of_its_tasks_is_created(
+    widget: Widget,
+) -> None:
+    transforms = widget.repo / "taskcluster/widget_taskgraph/transforms.py"
+    transforms.write_text(transforms.read_text().replace('"output": "wheel"', '"output": "wheels"'))
+    with pytest.raises(AssertionError, match="'build-dist' declares no output 'wheels'; it declares wheel"):
+        widget.decide()
+    assert widget.api.tasks == {}
 
 
 def test_the_full_graph_also_has_what_only_actions_create(widget: Widget) -> None:

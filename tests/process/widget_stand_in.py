@@ -20,6 +20,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import jsone
 import yaml
 
+from liftlock.domain.tasks.task_graph import check_graph, planned
+
 ROOT = Path(__file__).resolve().parents[2]
 WIDGET = ROOT / "examples/widget"
 WHEELHOUSE = ROOT / ".cache/wheelhouse"
@@ -159,6 +161,11 @@ class Api:
                 return 200, {"pushes": self.pushes_for(query)}
         return 501, {"message": f"the stand-in has no {method} {path}"}
 
+    def check(self, tasks: Any) -> tuple[int, Any]:
+        """Check a graph as the queue does."""
+        problems = check_graph(planned(tasks), self.tasks)
+        return (400, {"message": "; ".join(problems)}) if problems else (200, {"tasks": len(tasks)})
+
     def pushes_for(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         """Return pushes before `beforeId`, the newest first."""
         before, branch = int(query["beforeId"][0]), query["branch"][0]
@@ -180,9 +187,11 @@ class Proxy:
                 if parts.path.startswith("/raw/"):
                     task_id, name = unquote(parts.path[5:]).split("/", 1)
                     return self.reply(200, api.artifacts[task_id, name])
-                status, answer = api.answer(
-                    self.command, parts.path, parse_qs(parts.query), json.loads(body or b"null")
-                )
+                given = json.loads(body or b"null")
+                if parts.path.endswith("/check-task-graph"):
+                    status, answer = api.check(given["tasks"])
+                else:
+                    status, answer = api.answer(self.command, parts.path, parse_qs(parts.query), given)
                 return self.reply(status, json.dumps(answer).encode())
 
             do_GET = do_PUT = do_POST = serve  # noqa: N815 - names that http.server demands

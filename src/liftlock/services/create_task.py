@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from liftlock.domain.tasks.definition import define
+from liftlock.domain.inputs.piping import check_pipes, outputs_of, pipes_of
+from liftlock.domain.tasks.definition import Definition, define
 from liftlock.domain.tasks.index_routes import entries_of
 from liftlock.domain.tasks.requirements import to_create
 from liftlock.domain.tasks.statuses import status_of
-from liftlock.errors import RefusedError
+from liftlock.errors import InputValidationError, RefusedError
 from liftlock.ports.task_store import TaskStore
 from liftlock.services.authorize import Caller
 from liftlock.values.ids import task_id as parse_task_id
@@ -46,7 +47,8 @@ class CreateTask:
             records: Committed in the same transaction, also when the task existed.
             stage_two: The task is stage 2 of an operation, created by the service of operations.
         Raises:
-            InputValidationError, InputInvalidError: the definition; a dependency that does not exist.
+            InputValidationError, InputInvalidError: the definition; a dependency that does not exist; an input that
+                names an output which no dependency declares.
             RefusedError: the caller lacks a scope that the task has or that creating it needs.
             ConflictError: another task has this id; the group is sealed or has another schedulerId.
         """
@@ -58,6 +60,7 @@ class CreateTask:
                 " Ask for one with `liftlock operation request`",
                 rule="privileged-queue",
             )
+        await self._check_pipes(parsed)
         entries = entries_of(parsed.routes, parsed.document["extra"], to_ms(parsed.expires))
         audit = caller.record(
             "queue.createTask",
@@ -71,3 +74,14 @@ class CreateTask:
             parsed, entries, caller.envelope(now, audit, records=records)
         )
         return status_of(task)
+
+    async def _check_pipes(self, parsed: Definition) -> None:
+        """Compare piped inputs with what the dependencies declare; a dependency that is missing is the store's to say."""
+        pipes = pipes_of(parsed.document["payload"])
+        if not pipes:
+            return
+        found = await self._store.stored(parsed.dependencies)
+        if len(found) == len(parsed.dependencies):
+            problems = check_pipes(pipes, [outputs_of(one.document) for one in found])
+            if problems:
+                raise InputValidationError("; ".join(problems))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from liftlock.errors import RequestArgumentsError
+from liftlock.services.check_task_graph import CheckTaskGraph
 from liftlock.services.create_task import CreateTask
 from liftlock.services.task_lifecycle import TaskLifecycle, Verb
 from liftlock.services.task_queries import TaskQueries, entry_wire, member_wire, queue_wire
@@ -42,14 +43,20 @@ def _paged(answer: dict[str, Any], page: Sequence[Any], limit: int) -> dict[str,
 
 
 class _Tasks:
-    def __init__(self, create: CreateTask, lifecycle: TaskLifecycle, queries: TaskQueries) -> None:
+    def __init__(
+        self, create: CreateTask, check: CheckTaskGraph, lifecycle: TaskLifecycle, queries: TaskQueries
+    ) -> None:
         self._create = create
+        self._check = check
         self._lifecycle = lifecycle
         self._queries = queries
 
     async def create_task(self, request: ApiRequest) -> object:
         status = await self._create(request.caller, task_id_of(request), request.payload, request.now)
         return {"status": status}
+
+    async def check_graph(self, request: ApiRequest) -> object:
+        return {"tasks": await self._check(request.caller, request.payload["tasks"])}
 
     async def task(self, request: ApiRequest) -> object:
         return await self._queries.definition(request.caller, task_id_of(request))
@@ -150,9 +157,11 @@ def _route(method: Method, path: str, name: str, handler: Handler, title: str, *
     return Route(service="queue", method=method, path=path, name=name, handler=handler, title=title, **more)
 
 
-def routes(create: CreateTask, lifecycle: TaskLifecycle, queries: TaskQueries) -> list[Route]:
+def routes(
+    create: CreateTask, check: CheckTaskGraph, lifecycle: TaskLifecycle, queries: TaskQueries
+) -> list[Route]:
     """Return the queue's routes about tasks, groups and what waits."""
-    tasks = _Tasks(create, lifecycle, queries)
+    tasks = _Tasks(create, check, lifecycle, queries)
     return [*_task_routes(tasks), *_group_routes(tasks), *_queue_routes(tasks)]
 
 
@@ -164,6 +173,9 @@ def _task_routes(tasks: _Tasks) -> list[Route]:
     return [
         _route("PUT", "/task/<taskId>", "createTask", tasks.create_task, "Create New Task",
                input="queue/create-task-request", scopes=_CREATE, **status),
+        _route("POST", "/check-task-graph", "checkTaskGraph", tasks.check_graph, "Check a graph before it is created",
+               stability="experimental", scopes={"for": "taskId", "in": "taskIds", "each": "queue:get-task:<taskId>"},
+               input="queue/check-task-graph-request", output="queue/check-task-graph-response"),
         _route("GET", "/task/<taskId>", "task", tasks.task, "Get Task Definition",
                scopes="queue:get-task:<taskId>", output="queue/task"),
         _route("GET", "/task/<taskId>/status", "status", tasks.status, "Get task status",

@@ -11,7 +11,14 @@ from urllib.parse import quote
 import msgspec
 
 from liftlock.domain.credentials.certificates import Credentials
-from liftlock.domain.inputs.declarations import Declaration, IndexArtifact, TaskArtifact, Tooltool, Url
+from liftlock.domain.inputs.declarations import (
+    Declaration,
+    IndexArtifact,
+    TaskArtifact,
+    TaskOutput,
+    Tooltool,
+    Url,
+)
 from liftlock.domain.inputs.manifest import Measured
 from liftlock.domain.inputs.policy import PoolPolicy
 from liftlock.domain.inputs.promises import Promise
@@ -36,6 +43,14 @@ class Producers(Protocol):
 
         Raises:
             InputRejectedError: there is no chain, it does not verify, it lacks the artifact, or its level is too low.
+        """
+        ...
+
+    async def piped(self, label: str, output: str) -> tuple[str, str]:
+        """Return the task and the artifact that are the output of the one dependency with that label.
+
+        Raises:
+            InputRejectedError: no dependency's chain has it, or several have it.
         """
         ...
 
@@ -87,6 +102,11 @@ class Fetcher:
             case Tooltool(filename):
                 found = await self._tooltool(filename, one)
             case TaskArtifact(task_id, artifact):
+                found = await self._artifact(task_id, artifact, one.promise)
+            case TaskOutput(label, output):
+                if self._producers is None:
+                    raise NotFoundError("outputs of dependencies are not offered here")
+                task_id, artifact = await self._producers.piped(label, output)
                 found = await self._artifact(task_id, artifact, one.promise)
             case IndexArtifact(namespace, artifact):
                 task_id = await self._indexed(namespace)

@@ -16,6 +16,7 @@ from liftlock.domain.inputs.declarations import Declaration, Mount, declarations
 from liftlock.domain.inputs.fields import Fields, flag, list_of, one_of, size, text, unique, whole, wrong
 from liftlock.domain.inputs.network import CLOSED, Network, network
 from liftlock.domain.inputs.oci import Image, image
+from liftlock.domain.inputs.piping import check_made, outputs
 from liftlock.domain.inputs.places import BUILD, INPUTS, is_plain, overlaps
 from liftlock.domain.inputs.plan import order
 from liftlock.domain.inputs.translation import native
@@ -129,6 +130,12 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
     )
     given_image = fields.get("image", image, None)
     asked = fields.get("network", network, CLOSED)
+    nothing_made: dict[str, str] = {}
+    check_made(
+        fields.get("outputs", outputs, nothing_made),
+        [(one.name, one.type == "directory") for one in artifacts],
+        "payload.outputs",
+    )
     given_caches = fields.get("caches", caches, ())
     fields.done()
     for index, name in enumerate(masked_env):

@@ -25,6 +25,7 @@ from liftlock.domain.inputs.declarations import (
     Served,
     Snapshot,
     TaskArtifact,
+    TaskOutput,
     Tooltool,
     Unpack,
     Url,
@@ -147,7 +148,7 @@ class Preparer:
         match one.source:
             case Git():
                 return await self._git(one, one.source)
-            case TaskArtifact() | Url() | Tooltool() | IndexArtifact():
+            case TaskArtifact() | TaskOutput() | Url() | Tooltool() | IndexArtifact():
                 return await self._file(one)
             case Raw():
                 return await self._raw(one, one.source)

@@ -254,6 +254,7 @@ class RunBody:
             scopes=self._scopes,
             level=level,
             pools=self._parts.policy.producers.get(str(level)),
+            dependencies=tuple(self._claim.task.get("dependencies", ())),
         )
 
     async def _execute(self, payload: Payload, scratch: Scratch, placed: Placed) -> Outcome:

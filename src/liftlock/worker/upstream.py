@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from liftlock.domain.credentials.certificates import Credentials
+from liftlock.domain.inputs.piping import Pipe, check_pipes, outputs_of
 from liftlock.domain.provenance.chain import (
     CHAIN_NAME,
     MAX_CHAIN_BYTES,
@@ -47,6 +48,7 @@ class Upstream:
         scopes: tuple[str, ...],
         level: int,
         pools: tuple[str, ...] | None = None,
+        dependencies: tuple[str, ...] = (),
     ) -> None:
         self._queue = queue
         self._trusted = trusted
@@ -54,6 +56,7 @@ class Upstream:
         self._scopes = scopes
         self._level = level
         self._producers = {} if pools is None else {level: pools}
+        self._dependencies = dependencies
         self._chains: dict[str, tuple[SignedChain, str]] = {}
 
     async def producer(self, task_id: str, artifact: str) -> Producer:
@@ -78,6 +81,27 @@ class Upstream:
             )
         except UntrustedError as error:
             raise InputRejectedError(f"its producer can't be trusted: {error.message}") from error
+
+    async def piped(self, label: str, output: str) -> tuple[str, str]:
+        """Return the task and artifact that are the output of the one dependency with that label, as its chain says.
+
+        Raises:
+            InputRejectedError: no dependency's chain has it, or several have it.
+            QueueUnavailableError: the control plane gave no usable answer.
+        """
+        made, unknown = {}, []
+        for task_id in self._dependencies:
+            try:
+                chain, _ = await self._chain(task_id)
+            except UntrustedError as error:
+                unknown.append(error.message)
+            else:
+                made[task_id] = outputs_of(chain.task)
+        problems = check_pipes([Pipe(label, output, "input")], tuple(made.values()))
+        if problems:
+            raise InputRejectedError("; ".join([*problems, *unknown[:3]]))
+        [found] = [task_id for task_id, one in made.items() if one.label == label]
+        return found, made[found].declared[output]
 
     async def _chain(self, task_id: str) -> tuple[SignedChain, str]:
         held = self._chains.get(task_id)

@@ -4,6 +4,7 @@ from importlib import import_module
 
 MODULES = (
     "worker",
+    "check",
     "actions.retrigger",
     "actions.add_tasks",
     "actions.backfill",

@@ -3,6 +3,7 @@
 from taskgraph.transforms.base import TransformSequence
 
 sources = TransformSequence()
+outputs = TransformSequence()
 wheel = TransformSequence()
 after_tests = TransformSequence()
 
@@ -34,17 +35,30 @@ def add_checkout_and_tools(config, tasks):
         yield task
 
 
+def wheel_name(config):
+    return f"widget-{config.params['version']}-py3-none-any.whl"
+
+
+@outputs.add
+def name_outputs(config, tasks):
+    """Say which of the build's files is its output `wheel`."""
+    for task in tasks:
+        task["worker"]["outputs"] = {"wheel": f"public/build/{wheel_name(config)}"}
+        yield task
+
+
 @wheel.add
 def add_wheel(config, tasks):
     """Give a task with `wheel: true` the wheel that the build made, importable and under /inputs/wheel."""
-    file = f"widget-{config.params['version']}-py3-none-any.whl"
+    file = wheel_name(config)
     for task in tasks:
         if task.pop("wheel", False):
             task.setdefault("dependencies", {})["build"] = "build-dist"
             task["worker"]["inputs"].append(
                 {
                     "name": "wheel",
-                    "task": {"id": {"task-reference": "<build>"}, "artifact": f"public/build/{file}"},
+                    "task": {"label": "build-dist"},
+                    "output": "wheel",
                     "mount": f"/inputs/wheel/{file}",
                 }
             )

@@ -22,6 +22,8 @@ class LiftlockPayload(Schema, kw_only=True):
     # Declared inputs in the worker's own form, verified before the task starts.
     inputs: list[dict[str, object]] = []
     artifacts: list[Artifact] = []
+    # Names of what the task makes, each with its artifact: tasks that depend on it read them by these names.
+    outputs: dict[str, str] = {}
     # Whether the task may call the API with its own scopes.
     taskcluster_proxy: bool = False
 
@@ -37,6 +39,8 @@ def build_liftlock_payload(config, task, task_def):
         "inputs": worker.get("inputs", []),
         "artifacts": worker.get("artifacts", []),
     }
+    if worker.get("outputs"):
+        payload["outputs"] = worker["outputs"]
     if worker.get("taskcluster-proxy"):
         payload["features"] = {"taskclusterProxy": True}
     task_def["payload"] = payload

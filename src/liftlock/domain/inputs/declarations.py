@@ -11,8 +11,18 @@ from typing import Any, Literal
 import msgspec
 
 from liftlock.domain.inputs.fields import Fields, flag, list_of, size, text, unique, whole, wrong
+from liftlock.domain.inputs.piping import OUTPUT
 from liftlock.domain.inputs.places import build_path, mount_path, overlaps, relative_path
-from liftlock.domain.inputs.promises import NOTHING, Promise, Signature, promise, sha512, signature, url
+from liftlock.domain.inputs.promises import (
+    NOTHING,
+    Promise,
+    Signature,
+    promise,
+    sha256,
+    sha512,
+    signature,
+    url,
+)
 from liftlock.errors import InputValidationError
 from liftlock.values.ids import is_task_id
 
@@ -23,7 +33,6 @@ DEFAULT_UNPACK_BYTES = 2 << 30
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 _REVISION = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})\Z", re.ASCII)
 _PROJECT = re.compile(r"[a-zA-Z0-9_-]{1,50}\Z", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
 _ARTIFACT = re.compile(r"[\x20-\x7e]{1,1024}\Z", re.ASCII)
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z", re.ASCII)
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f<>\"\\]{1,1000}\Z")
@@ -86,6 +95,13 @@ class TaskArtifact(msgspec.Struct, frozen=True):
     sha256: str | None = None
 
 
+class TaskOutput(msgspec.Struct, frozen=True):
+    """The output called `output` of the one dependency called `label`."""
+
+    label: str
+    output: str
+
+
 class Raw(msgspec.Struct, frozen=True):
     """The text itself, as UTF-8."""
 
@@ -132,7 +148,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     answers: tuple[Answer, ...] | None = None
 
 
-Source = Git | Pip | TaskArtifact | Raw | Url | Tooltool | IndexArtifact | Npm | Snapshot
+Source = Git | Pip | TaskArtifact | TaskOutput | Raw | Url | Tooltool | IndexArtifact | Npm | Snapshot
 Kind = Literal["git", "pip", "task", "raw", "url", "tooltool", "index", "npm", "index-snapshot"]
 
 
@@ -172,6 +188,8 @@ def declarations(value: object, path: str) -> tuple[Declaration, ...]:
 def artifact(kind: Literal["task", "index"], value: object, path: str) -> Declaration:
     """Read the artifact that something other than an input names, `value` being what stands at `path`."""
     found = _READERS[kind](value, path)
+    if isinstance(found, _Labelled):
+        wrong(path, "a task's id and an artifact", "a label")
     if isinstance(found, _Promised):
         return Declaration(kind, kind, found.source, Served(), path, found.promise)
     return Declaration(kind, kind, found, Served(), path, Promise(found.sha256))
@@ -190,6 +208,9 @@ def _declaration(value: object, path: str) -> Declaration:
         )
     kind = present[0]
     source: Any = fields.take(kind, _READERS[kind])
+    if isinstance(source, _Labelled):
+        output = fields.take("output", text(expected="the name of an output", fits=OUTPUT.match))
+        source = _Promised(TaskOutput(source.label, output), Promise(source.sha256))
     promised = _promise(fields, source)
     signed = fields.get("verify", signature, None) if _is_file(source) else None
     place = _place(fields, source)
@@ -204,6 +225,13 @@ class _Promised(msgspec.Struct, frozen=True):
 
     source: Source
     promise: Promise
+
+
+class _Labelled(msgspec.Struct, frozen=True):
+    """A dependency by its label; which of its outputs stands beside it."""
+
+    label: str
+    sha256: str | None
 
 
 def _is_file(source: object) -> bool:
@@ -305,17 +333,20 @@ def _lock(value: object, path: str) -> Lock:
     return Lock(name, inside)
 
 
-def _task(value: object, path: str) -> TaskArtifact:
+def _task(value: object, path: str) -> TaskArtifact | _Labelled:
     fields = Fields(value, path)
+    if fields.has("label"):
+        label = fields.take("label", text(expected="the label of a dependency", most=255))
+        digest = fields.get("sha256", _optional(sha256), None)
+        fields.done()
+        return _Labelled(label, digest)
     task_id = fields.take("id", text(expected="a taskId", fits=is_task_id))
     artifact = fields.take(
         "artifact", text(expected="an artifact's name (printable ASCII)", fits=_ARTIFACT.match)
     )
-    sha256 = fields.get(
-        "sha256", _optional(text(expected="64 lower-case hexadecimal digits", fits=_SHA256.match)), None
-    )
+    digest = fields.get("sha256", _optional(sha256), None)
     fields.done()
-    return TaskArtifact(task_id, artifact, sha256)
+    return TaskArtifact(task_id, artifact, digest)
 
 
 def _raw(value: object, path: str) -> Raw:
@@ -372,7 +403,7 @@ def _snapshot(value: object, path: str) -> Snapshot:
 def _answer(value: object, path: str) -> Answer:
     fields = Fields(value, path)
     where = fields.take("path", text(expected="a path", most=2000))
-    digest = fields.take("sha256", text(expected="64 lower-case hexadecimal digits", fits=_SHA256.match))
+    digest = fields.take("sha256", sha256)
     fields.done()
     return Answer(where, digest)
 

@@ -20,6 +20,7 @@ from liftlock.domain.inputs.declarations import (
     Served,
     Snapshot,
     TaskArtifact,
+    TaskOutput,
     Tooltool,
     Url,
 )
@@ -126,6 +127,8 @@ def _declared_remote(declaration: Declaration) -> dict[str, Any]:
     match declaration.source:
         case Url(url):
             return {"url": url} | promised
+        case TaskOutput(label, output):
+            return {"label": label, "output": output} | promised
         case Tooltool(filename):
             return {"filename": filename} | promised
         case IndexArtifact(namespace, artifact):

@@ -9,18 +9,20 @@ from typing import Any
 
 import msgspec
 
+from liftlock.domain.inputs.piping import Pipe, check_pipes, outputs_of
 from liftlock.domain.inputs.translation import native
 from liftlock.domain.provenance.chain import SignedChain
 from liftlock.errors import InputValidationError
 
 
 class Read(msgspec.Struct, frozen=True):
-    """An input that another task made, as measured by its reader."""
+    """An input that another task made, as measured by its reader; `pipe`: it was named by label and output."""
 
     name: str
     task_id: str
     artifact: str
     sha256: str
+    pipe: Pipe | None = None
 
 
 def check_inputs(chain: SignedChain) -> tuple[list[str], list[Read]]:
@@ -41,7 +43,7 @@ def check_inputs(chain: SignedChain) -> tuple[list[str], list[Read]]:
     ]
     reads = []
     for name in sorted(set(declared) & set(measured)):
-        problem, read = _compare(name, declared[name], measured[name])
+        problem, read = _compare(name, declared[name], measured[name], chain.task)
         problems += [] if problem is None else [problem]
         reads += [] if read is None else [read]
     return problems, reads
@@ -58,7 +60,9 @@ def _declared(task: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:
     return {str(one.get("name")): one for one in items if isinstance(one, dict)}
 
 
-def _compare(name: str, declared: dict[str, Any], measured: dict[str, Any]) -> tuple[str | None, Read | None]:
+def _compare(
+    name: str, declared: dict[str, Any], measured: dict[str, Any], definition: dict[str, Any]
+) -> tuple[str | None, Read | None]:
     git = declared.get("git")
     if isinstance(git, dict) and measured.get("commit") != git.get("revision"):
         return f"{name}: declared revision {git.get('revision')}, read {measured.get('commit')}", None
@@ -67,8 +71,25 @@ def _compare(name: str, declared: dict[str, Any], measured: dict[str, Any]) -> t
     producer, files = measured.get("producer"), measured.get("files")
     if not isinstance(producer, dict) or not isinstance(files, list) or len(files) != 1:
         return f"{name}: made by another task, and the chain of trust does not say by which run", None
-    task = declared.get("task")
-    if isinstance(task, dict) and task.get("id") != producer.get("taskId"):
-        return f"{name}: declared of task {task.get('id')}, read of {producer.get('taskId')}", None
+    task, pipe = declared.get("task"), None
+    maker = producer.get("taskId")
+    if isinstance(task, dict) and "label" in task:
+        pipe = Pipe(str(task["label"]), str(declared.get("output")), name)
+        if maker not in definition.get("dependencies", []):
+            return f"{name}: declared of a dependency, read of {maker}, which is none", None
+    elif isinstance(task, dict) and task.get("id") != maker:
+        return f"{name}: declared of task {task.get('id')}, read of {maker}", None
     file = files[0]
-    return None, Read(name, str(producer.get("taskId")), str(file.get("name")), str(file.get("sha256")))
+    return None, Read(name, str(maker), str(file.get("name")), str(file.get("sha256")), pipe)
+
+
+def check_pipe(read: Read, producer: dict[str, Any]) -> str | None:
+    """Return why what was read is not the output that was declared, by the producer's definition; None: it is."""
+    if read.pipe is None:
+        return None
+    made = outputs_of(producer)
+    problems = check_pipes([read.pipe], [made])
+    if problems:
+        return problems[0]
+    wanted = made.declared[read.pipe.output]
+    return None if wanted == read.artifact else f"output {read.pipe.output} is {wanted}, read {read.artifact}"

@@ -13,7 +13,7 @@ import msgspec
 from liftlock.domain.provenance.chain import CHAIN_NAME, SIGNATURE_NAME, SignedChain, read_chain
 from liftlock.domain.provenance.evidence import ACTIONS_NAME, Evidence, RunEvidence, is_graph
 from liftlock.domain.provenance.graph import generated_by
-from liftlock.domain.provenance.inputs_check import check_inputs
+from liftlock.domain.provenance.inputs_check import check_inputs, check_pipe
 from liftlock.domain.provenance.keys import UntrustedError
 from liftlock.domain.provenance.origin import check_push, offers_action
 from liftlock.domain.provenance.producers import Trust, check_key, check_producer, proven_level, why_level
@@ -161,6 +161,10 @@ class Walk:
                 continue
             producer = self._chain(read.task_id)
             if producer is None or not self._is_good_enough("input", producer, level):
+                continue
+            wrong = check_pipe(read, producer.task)
+            if wrong is not None:
+                self._red("input", chain.task_id, wrong)
                 continue
             attested = producer.artifacts.get(read.artifact)
             is_same = attested == read.sha256

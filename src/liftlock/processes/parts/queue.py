@@ -14,6 +14,7 @@ from liftlock.processes.loops import Loop
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.services.artifact_reads import ArtifactReads
 from liftlock.services.artifact_uploads import ArtifactUploads
+from liftlock.services.check_task_graph import CheckTaskGraph
 from liftlock.services.claim_work import ClaimWork
 from liftlock.services.notifications import Notifications
 from liftlock.services.objects import Objects
@@ -62,6 +63,7 @@ def part(base: Foundation) -> Part:
         (
             *api_queue_tasks.routes(
                 base.create_task,
+                CheckTaskGraph(base.tasks),
                 TaskLifecycle(base.tasks, base.operations.privileged_queues),
                 TaskQueries(base.tasks),
             ),
