@@ -61,6 +61,13 @@ CHECKS: dict[str, Check] = {
         "B4",
         "an input that its producer's chain does not vouch for, or of a lower level, ends the task first",
     ),
+    "piping": Check(
+        "B8", "a graph that reads an output which no task declares is refused before it is created"
+    ),
+    "cache": Check(
+        "B7",
+        "what was built from a level-1 cache is red in a level-3 chain, although every signature is valid",
+    ),
     "killed": Check("E1", "the control plane, killed, comes back by itself and finishes what was running"),
     "restarted": Check("E1", "stopped and started again, everything is still there"),
 }

@@ -20,6 +20,7 @@ from liftlock.cli.failures import UsageError
 from liftlock.cli.output import printable
 from liftlock.errors import LiftlockError
 from liftlock.processes.demo import (
+    scene_caches,
     scene_developer,
     scene_inputs,
     scene_paths,
@@ -31,7 +32,7 @@ from liftlock.processes.demo import (
     scene_setup,
 )
 from liftlock.processes.demo.checks import CHECKS
-from liftlock.processes.demo.grants import POLICY
+from liftlock.processes.demo.grants import POLICY, POOL_POLICY
 from liftlock.processes.demo.graph import Watch
 from liftlock.processes.demo.people import Person
 from liftlock.processes.demo.report import DifferenceError, Report
@@ -91,7 +92,11 @@ def _say(text: str) -> None:
 def _server(folder: Path, listen: str, wheelhouse: Path, keep: bool) -> Server:
     policy = folder / "policy.toml"
     policy.write_text(POLICY, encoding="utf-8")
-    return Server(folder / "state", listen, policy, wheelhouse.absolute(), folder / "liftlock.log", keep)
+    pool_policy = folder / "pool-policy.toml"
+    pool_policy.write_text(POOL_POLICY, encoding="utf-8")
+    return Server(
+        folder / "state", listen, policy, pool_policy, wheelhouse.absolute(), folder / "liftlock.log", keep
+    )
 
 
 def _is_possible(report: Report) -> bool:
@@ -133,6 +138,7 @@ def _play(stage: Stage) -> None:
         scene_paths.play(stage, people.developer)
         scene_release.play(stage, people.manager, people.developer, people.pusher_who_admits)
         scene_provenance.play(stage)
+        scene_caches.play(stage)
         scene_restart.play(stage, people.developer)
     except (DifferenceError, LiftlockError) as error:
         _say(f"\nThe demo can't go on: {error}")

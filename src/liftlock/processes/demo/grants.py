@@ -112,3 +112,9 @@ enum = ["beta", "release"]
 client = "{PUSHER_WHO_ADMITS.client_id}"
 names = ["robin"]
 """
+
+POOL_POLICY = """\
+# What the demo's tasks may do with caches: strict, but for one scene that shows what a cache of a lower level does.
+[caches]
+lower-levels = true
+"""

@@ -36,6 +36,7 @@ class Server:
     state_dir: Path
     listen: str
     policy: Path
+    pool_policy: Path
     wheelhouse: Path
     log: Path
     outlive: bool
@@ -75,6 +76,7 @@ class Server:
             *("--listen", self.listen),
             *("--workers", str(WORKERS)),
             *("--policy", str(self.policy)),
+            *("--pool-policy", str(self.pool_policy)),
             *("--wheelhouse", str(self.wheelhouse)),
         ]
 

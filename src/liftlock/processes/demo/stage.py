@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -78,7 +78,9 @@ class Stage:
             raise DifferenceError(f"the newest push has no task {label}")
         return found
 
-    def run_task(self, name: str, payload: dict[str, Any], scheduler: str = "-") -> tuple[str, Task]:
+    def run_task(
+        self, name: str, payload: dict[str, Any], scheduler: str = "-", *, scopes: Sequence[str] = ()
+    ) -> tuple[str, Task]:
         """Create a task of the operator's with `payload`; return its id and the task, resolved."""
         now, task_id = SystemClock().now(), SystemEntropy().slugid()
         definition = {
@@ -88,6 +90,7 @@ class Stage:
             "deadline": format_instant(now + timedelta(minutes=10)),
             "expires": format_instant(now + timedelta(days=1)),
             "retries": 0,
+            "scopes": list(scopes),
             "metadata": {
                 "name": name,
                 "description": "A task of the operator's",
