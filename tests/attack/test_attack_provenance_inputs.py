@@ -96,6 +96,21 @@ async def test_a_finished_run_is_signed_with_what_it_read(tmp_path: Path) -> Non
         assert (read["producer"]["taskId"], read["producer"]["level"]) == (MAKER, 3)
 
 
+async def test_upstream_artifacts_are_verified_as_any_input(tmp_path: Path) -> None:
+    upstream = [{"taskId": MAKER, "taskType": "build", "paths": [MADE], "formats": []}]
+    payload = {"command": ["sh", "-ec", f"cat cot/{MAKER}/{MADE}; echo ran"], "upstreamArtifacts": upstream}
+    async with world(tmp_path) as worker:
+        worker.queue.others = left()
+        run, outcome = await worker.run(payload, schedulerId="demo-level-3")
+        assert outcome == "completed"
+        assert worker.log(run).startswith("made")
+        worker.queue.others = sabotaged("chain of another task")
+        run, outcome = await worker.run(payload, schedulerId="demo-level-3")
+        assert outcome == "malformed-payload"
+        assert f"is that of task {OTHER}" in worker.queue.log_of(run)
+        assert "ran" not in worker.log(run)
+
+
 async def test_an_input_of_a_pool_that_the_policy_does_not_name_ends_the_task(tmp_path: Path) -> None:
     one = {"name": "x", "task": {"id": MAKER, "artifact": MADE}, "mount": "/inputs/x"}
     async with world(tmp_path, policy=parse_policy('[producers]\n3 = ["release/build"]')) as worker:

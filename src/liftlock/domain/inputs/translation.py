@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from liftlock.domain.inputs.fields import wrong
 from liftlock.domain.inputs.places import BUILD, is_plain
+from liftlock.domain.inputs.upstream_artifacts import expanded
 from liftlock.errors import InputValidationError
 
 ARCHIVES = ("rar", "tar.bz2", "tar.gz", "tar.lz4", "tar.xz", "tar.zst", "zip")
@@ -30,10 +31,10 @@ def native(value: object) -> object:
     if not isinstance(value, dict):
         return value
     if _is_docker(value):
-        return _docker(dict(value))
+        return expanded(_docker(dict(value)))
     if any(key in value for key in _GENERIC_ONLY) or _has_foreign_features(value):
-        return _generic(dict(value))
-    return value
+        return expanded(_generic(dict(value)))
+    return expanded(value)
 
 
 def _is_docker(payload: dict[str, Any]) -> bool:

@@ -47,9 +47,7 @@ def _piping(stage: Stage) -> None:
 
 
 def _cache(stage: Stage) -> None:
-    _, task = _run(
-        stage, "fill a cache at level 1", "demo-level-1", "echo low >/build/c/x; cp c/x made.bin"
-    )
+    _, task = _run(stage, "fill a cache at level 1", "demo-level-1", "echo low >/build/c/x; cp c/x made.bin")
     stage.completed(task)
     _, task = _run(stage, "the same name at level 3", HIGH, "test ! -e /build/c/x; echo high >made.bin")
     stage.completed(task)

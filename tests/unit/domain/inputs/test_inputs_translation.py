@@ -82,6 +82,40 @@ def test_mounts_become_inputs() -> None:
     assert found[1].promise.sha256 == DIGEST
 
 
+def test_upstream_artifacts_become_inputs_below_cot() -> None:
+    one = {"taskId": TASK, "taskType": "build", "paths": ["public/a.zip", "public/b/c"], "formats": ["gpg"]}
+    found = read(
+        upstreamArtifacts=[one], inputs=[{"name": "x", "raw": {"content": ""}, "mount": "/inputs/x"}]
+    )
+    assert [each.name for each in found.inputs] == ["x", "upstream-0-0", "upstream-0-1"]
+    assert found.inputs[1].source == TaskArtifact(TASK, "public/a.zip")
+    assert found.inputs[2].place == Unpack(f"/build/cot/{TASK}/public/b/c", archive=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"paths": []}, "payload.upstreamArtifacts[0].paths: expected a list of 1 to 200 items"),
+        (
+            {"paths": ["../a"]},
+            "payload.upstreamArtifacts[0].paths[0]: expected an artifact's name of plain parts",
+        ),
+        (
+            {"paths": ["/a"]},
+            "payload.upstreamArtifacts[0].paths[0]: expected an artifact's name of plain parts",
+        ),
+        ({"taskId": "x"}, "payload.upstreamArtifacts[0].taskId: expected a taskId"),
+        ({"optional": True}, "payload.upstreamArtifacts[0].optional: unknown key"),
+        ({"taskType": None}, "payload.upstreamArtifacts[0].taskType: expected text"),
+    ],
+)
+def test_upstream_artifacts_of_another_form_are_refused(change: dict[str, Any], said: str) -> None:
+    one = {"taskId": TASK, "taskType": "build", "paths": ["public/a"], "formats": []}
+    with pytest.raises(InputValidationError) as caught:
+        read(upstreamArtifacts=[one | change])
+    assert caught.value.message.startswith(said)
+
+
 def test_caches_of_both_workers_become_caches() -> None:
     docker = read(image="host.example/x@sha256:" + DIGEST, cache={"deps-v1": "/builds/worker/checkouts"})
     assert [(one.name, one.path, one.level) for one in docker.caches] == [
