@@ -24,6 +24,8 @@ class FakeRepository:
     parents: dict[str, str | None] = field(default_factory=dict)
     authors: dict[str, tuple[str, str]] = field(default_factory=dict)
     pushes: dict[tuple[str, int], str] = field(default_factory=dict)
+    pulls: dict[int, str] = field(default_factory=dict)
+    fetched_pulls: set[str] = field(default_factory=set)
     broken: str | None = None
     fetches: int = 0
 
@@ -74,6 +76,15 @@ class FakeRepository:
         while at is not None and at != old:
             at = self.parents.get(at)
         return at is not None
+
+    async def fetch_pull(self, project: Project, number: int) -> str:
+        if self.broken is not None or number not in self.pulls:
+            raise RepositoryError(self.broken or f"there is no pull request {number}")
+        self.fetched_pulls.add(self.pulls[number])
+        return self.pulls[number]
+
+    async def pulled(self, project: Project, revision: str) -> bool:
+        return revision in self.fetched_pulls
 
     async def keep(self, project: Project, push_id: int, revision: str) -> None:
         self.pushes[project.name, push_id] = revision

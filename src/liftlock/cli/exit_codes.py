@@ -55,6 +55,7 @@ BY_CODE: dict[str, Exit] = {
     "Untrusted": Exit.VERIFICATION_FAILED,
     "Uncertified": Exit.FAILED,
     "BadCheckpoint": Exit.VERIFICATION_FAILED,
+    "ForgeUnavailable": Exit.FAILED,
     "Answered": Exit.FAILED,
     "Unreachable": Exit.FAILED,
     "TimedOut": Exit.TIMEOUT,

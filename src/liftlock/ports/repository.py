@@ -43,6 +43,18 @@ class Repository(Protocol):
         """Tell whether `revision` is in the history of a revision that was kept."""
         ...
 
+    async def fetch_pull(self, project: Project, number: int) -> str:
+        """Return the head of the pull request, whose objects are in the mirror now; they count as no push.
+
+        Raises:
+            RepositoryError: there is none, or the repository is of a kind without pull requests.
+        """
+        ...
+
+    async def pulled(self, project: Project, revision: str) -> bool:
+        """Tell whether `revision` was the head of a pull request when that was fetched."""
+        ...
+
     def bundle(self, project: Project, heads: dict[str, str]) -> AsyncIterator[bytes]:
         """Yield a git bundle of the whole history of `heads` (reference name → revision)."""
         ...

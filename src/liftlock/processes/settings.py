@@ -42,6 +42,10 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The file of pools' public keys; None: one in `directory`."""
     operations: str | None = None
     """The contents of the operations file (YAML), or None: there are none."""
+    integrations: str | None = None
+    """The contents of the integrations file (TOML), or None: there are none."""
+    github_private_key: str = ""
+    github_webhook_secret: str = ""
     user: UserIds | None = None
 
 

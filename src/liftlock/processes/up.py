@@ -25,6 +25,7 @@ from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy, parse_policy
 from liftlock.errors import InputInvalidError, IsolationUnavailableError
 from liftlock.processes import state_directory
 from liftlock.processes.certifying import Certifier
+from liftlock.processes.integrations_file import Integrations, read_integrations
 from liftlock.processes.journal import configure_logging
 from liftlock.processes.local_workers import LEVEL, QUEUE, LocalWorkers
 from liftlock.processes.settings import ControlPlaneSettings, StaticClientSettings
@@ -48,7 +49,8 @@ class Options:
     wheelhouse: Path | None
     require_limits: bool
     pool_policy: PoolPolicy
-    operations: str | None = None
+    operations: str | None
+    integrations: Integrations
 
 
 @click.command()
@@ -90,6 +92,11 @@ class Options:
     help="Run no task where memory and processes can't be bounded by cgroups.",
 )
 @click.option(
+    "--integrations",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Events that other programs dispatch, and the forge's app (TOML).",
+)
+@click.option(
     "--pool-policy",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="What the local workers' tasks may read and reach (TOML); without it nothing but what is verified.",
@@ -107,6 +114,7 @@ def up(
     database: str | None,
     policy: Path | None,
     wheelhouse: Path | None,
+    integrations: Path | None,
     pool_policy: Path | None,
     operations_file: Path | None,
     *,
@@ -125,6 +133,7 @@ def up(
         require_limits,
         parse_policy(pool_policy.read_text()) if pool_policy else STRICTEST,
         operations_file.read_text() if operations_file else None,
+        read_integrations(integrations) if integrations else Integrations(),
     )
     configure_logging("supervisor")
     asyncio.run(_run(options))
@@ -199,6 +208,9 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         operations=options.operations,
         drop_box=str(state_directory.drop_box(options.state_dir, workers.control_user)),
         published_keys=str(certifier.published_path),
+        integrations=options.integrations.text,
+        github_private_key=options.integrations.private_key,
+        github_webhook_secret=options.integrations.webhook_secret,
         user=workers.control_user,
     )
     supervisor = Supervisor({name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ})

@@ -13,7 +13,17 @@ from liftlock.adapters.wakeups.in_process import InProcessWakeups
 from liftlock.ports.clock import Clock
 from liftlock.ports.entropy import Entropy
 from liftlock.processes.loops import Loop
-from liftlock.processes.parts import access, audit, foundation, hooks, operations, provenance, pushes, queue
+from liftlock.processes.parts import (
+    access,
+    audit,
+    foundation,
+    hooks,
+    integrations,
+    operations,
+    provenance,
+    pushes,
+    queue,
+)
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.processes.settings import ControlPlaneSettings
 from liftlock.services.configured_operations import GuardOperations
@@ -43,7 +53,7 @@ def build(
     hook_services = hooks.services(base)
     pushes_part, guard, push_services = pushes.part(base, hook_services)
     hooks_part, fire = hooks.part(base, hook_services, GuardOperations(guard))
-    operations_part, _operation_services = operations.part(base, hook_services, fire, push_services)
+    operations_part, operation_services = operations.part(base, hook_services, fire, push_services)
     parts = [
         access.part(base),
         audit.part(base),
@@ -52,6 +62,7 @@ def build(
         pushes_part,
         operations_part,
         provenance.part(base),
+        integrations.part(base, push_services, fire, operation_services),
         _upkeep(base),
     ]
     routes = [route for part in parts for route in part.routes]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -44,6 +44,15 @@ MAX_LATENESS: Final = timedelta(minutes=10)
 """A scheduled task is created as of its scheduled time, unless that is longer ago than a queue would accept."""
 _CACHED_BYTES: Final = 4 << 20
 _MAX_ERROR: Final = 4_000
+
+
+Also = Callable[[str], tuple[Any, ...]]
+"""Returns further records for an envelope, given the id of the task that the fire creates."""
+
+
+def nothing_else(_task_id: str) -> tuple[Any, ...]:
+    """Return no further records."""
+    return ()
 
 
 class GuardRefusal(Protocol):
@@ -129,9 +138,16 @@ class FireHook:
         self._compiled = CompiledHooks()
 
     async def by_trigger(
-        self, caller: Caller, hook_group_id: str, hook_id: str, payload: Any, now: datetime
+        self,
+        caller: Caller,
+        hook_group_id: str,
+        hook_id: str,
+        payload: Any,
+        now: datetime,
+        *,
+        also: Also = nothing_else,
     ) -> Fired:
-        """Fire the hook for a caller who may.
+        """Fire the hook for a caller who may; what `also` returns for the task's id commits with a fire that succeeds.
 
         Raises:
             RefusedError: the caller lacks `hooks:trigger-hook:<hook>`; the hook's role lacks what its task needs; what
@@ -146,7 +162,7 @@ class FireHook:
         if record is None:
             raise NotFoundError(f"hook {name} does not exist")
         trigger = Trigger("triggerHook", now, payload, caller.client_id)
-        return await self._fire(record, trigger, caller, caller.client_id, now)
+        return await self._fire(record, trigger, caller, caller.client_id, now, also=also)
 
     async def by_token(
         self, caller: Caller, hook_group_id: str, hook_id: str, token: str, payload: Any, now: datetime
@@ -207,6 +223,7 @@ class FireHook:
         *,
         advance: ScheduleAdvance | None = None,
         operation: OperationFire | None = None,
+        also: Also = nothing_else,
     ) -> Fired:
         """Fire the hook; whoever calls has authorised `caller` to do so."""
         if operation is not None:
@@ -222,7 +239,8 @@ class FireHook:
                 fire, result=result, error=error[:_MAX_ERROR], authority=caller.authority()
             )
             started = operation.records if operation is not None and result == "success" else ()
-            return (*started, kept) if advance is None else (advance, kept)
+            more = () if result == "error" else also(task_id)
+            return (*started, kept, *more) if advance is None else (advance, kept, *more)
 
         try:
             definition = await self.prepare(

@@ -58,10 +58,16 @@ class PushLog:
             raise NotFoundError(f"no recorded push of {project} brought the revision {revision[:80]!r}")
         return self._repository.bundle(known, heads)
 
+    async def _is_open(self, project: Project, revision: str) -> bool:
+        """Tell whether the revision is in the history of a push, or was the head of a pull request."""
+        return await self._repository.kept(project, revision) or await self._repository.pulled(
+            project, revision
+        )
+
     async def _heads(self, project: Project, revision: str) -> dict[str, str] | None:
         found = await self._store.pushes(project.name, PushQuery(revision=revision, limit=1))
         if not found or found[0].kind == _DELETED:
-            if not await self._repository.kept(project, revision):
+            if not await self._is_open(project, revision):
                 return None
             return {"HEAD": revision, "refs/heads/source": revision}
         push = found[0]

@@ -28,6 +28,15 @@ MAX_BUNDLES: Final = 4
 """Bundles that are packed at the same time; more wait."""
 _SOURCE: Final = "refs/source/"
 _KEPT: Final = "refs/pushes/"
+_PULLS: Final = "refs/pulls/"
+_FETCH: Final = (
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-auto-maintenance",
+    "--no-show-forced-updates",
+)
 
 
 class GitMirrors:
@@ -43,22 +52,14 @@ class GitMirrors:
         git, folder = await self._opened(project)
         _refuse_alternates(project)
         async with self._fetching.setdefault(project.name, asyncio.Lock()):
-            await git.run(
-                folder,
-                [
-                    "fetch",
-                    "--quiet",
-                    "--prune",
-                    "--no-tags",
-                    "--no-write-fetch-head",
-                    "--no-auto-maintenance",
-                    "--no-show-forced-updates",
-                    "--end-of-options",
-                    project.fetch_address,
-                    f"+refs/heads/*:{_SOURCE}*",
-                ],
-                timeout_s=FETCH_TIMEOUT_S,
-            )
+            arguments = [
+                *_FETCH,
+                "--prune",
+                "--end-of-options",
+                project.fetch_address,
+                f"+refs/heads/*:{_SOURCE}*",
+            ]
+            await git.run(folder, arguments, timeout_s=FETCH_TIMEOUT_S)
             await self._put_packs_together(git, folder)
             _, output = await git.run(folder, ["for-each-ref", "--format=%(objectname) %(refname)", _SOURCE])
         pairs = (line.split(" ", 1) for line in output.decode("utf-8", "replace").splitlines())
@@ -113,6 +114,26 @@ class GitMirrors:
         arguments = ["for-each-ref", "--count=1", "--format=yes", f"--contains={_checked(revision)}", _KEPT]
         status, output = await git.run(folder, arguments, accept=(0, 128, 129))
         return status == 0 and output.strip() == b"yes"
+
+    async def fetch_pull(self, project: Project, number: int) -> str:
+        git, folder = await self._opened(project)
+        _refuse_alternates(project)
+        async with self._fetching.setdefault(project.name, asyncio.Lock()):
+            into = f"{_PULLS}{int(number)}/head"
+            source = f"+refs/pull/{int(number)}/head:{into}"
+            arguments = [*_FETCH, "--end-of-options", project.fetch_address, source]
+            await git.run(folder, arguments, timeout_s=FETCH_TIMEOUT_S)
+            await self._put_packs_together(git, folder)
+            _, output = await git.run(folder, ["rev-parse", "--verify", f"{into}^{{commit}}"])
+            revision = output.decode("ascii", "replace").strip()
+            await git.run(folder, ["update-ref", f"{_PULLS}{int(number)}/{_checked(revision)}", revision])
+        return revision
+
+    async def pulled(self, project: Project, revision: str) -> bool:
+        git, folder = await self._opened(project)
+        pattern = f"{_PULLS}*/{_checked(revision)}"
+        _, output = await git.run(folder, ["for-each-ref", "--count=1", "--format=yes", pattern])
+        return output.strip() == b"yes"
 
     async def bundle(self, project: Project, heads: dict[str, str]) -> AsyncGenerator[bytes, None]:
         git, folder = await self._opened(project)

@@ -33,6 +33,12 @@ class MirrorsByKind:
     async def kept(self, project: Project, revision: str) -> bool:
         return await self._kinds[project.vcs].kept(project, revision)
 
+    async def fetch_pull(self, project: Project, number: int) -> str:
+        return await self._kinds[project.vcs].fetch_pull(project, number)
+
+    async def pulled(self, project: Project, revision: str) -> bool:
+        return await self._kinds[project.vcs].pulled(project, revision)
+
     def bundle(self, project: Project, heads: dict[str, str]) -> AsyncIterator[bytes]:
         return self._kinds[project.vcs].bundle(project, heads)
 

@@ -92,6 +92,12 @@ class MercurialMirrors:
         _, output = await hg.run(folder, ["log", "-r", revset, "-T", "yes"])
         return output == b"yes" and revision != _NULL
 
+    async def fetch_pull(self, project: Project, number: int) -> str:
+        raise RepositoryError(f"{project.name}: a Mercurial repository has no pull request {number}")
+
+    async def pulled(self, project: Project, revision: str) -> bool:
+        return False
+
     def bundle(self, project: Project, heads: dict[str, str]) -> AsyncIterator[bytes]:
         raise InputInvalidError(
             f"{project.name} is a Mercurial repository: there is no git bundle of it; name another input"

@@ -34,6 +34,7 @@ class PushServices:
     store: SqlPushStore
     observe: ObservePush
     repository: MirrorsByKind
+    watch: WatchPushes
 
 
 LOOK_AT_DROP_BOX_S = 5.0
@@ -61,7 +62,7 @@ def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction, PushS
     )
     guard = BindAction(store, base.tasks, repository, base.authorizer, base.clock)
     loop = Loop("watch pushes", watch.step, LOOK_AT_DROP_BOX_S, CHANNEL)
-    return Part(tuple(routes), (loop,)), guard, PushServices(store, observe, repository)
+    return Part(tuple(routes), (loop,)), guard, PushServices(store, observe, repository, watch)
 
 
 def _policy(text: str | None) -> Policy:

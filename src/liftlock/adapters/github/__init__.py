@@ -1,0 +1,1 @@
+"""GitHub, as an app: REST through gidgethub."""
