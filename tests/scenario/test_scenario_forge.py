@@ -264,9 +264,8 @@ async def test_a_pull_requests_task_is_made_once_of_level_one_and_with_its_own_r
     await decided(world, "public_restricted", "NONE")
     found = await world.store.pull_decision(REPOSITORY, 7)
     assert found is not None
-    task = await world.pushes.tasks.task(found.task_id)
-    assert task is not None
-    assert task.document["metadata"]["owner"] == "mal____rm_-rf__"
+    [task] = await world.pushes.tasks.stored([found.task_id])
+    assert task.document["metadata"]["owner"] == "mal___rm_-rf__"
     assert task.document["scopes"] == ["assume:repo:github.com/demo/widget:pull-request"]
     await world.send("pull_request", pull(revision=found.revision, association="NONE", action="reopened"))
     await world.answer.step()

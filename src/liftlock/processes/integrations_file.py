@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from liftlock.domain.dispatch.mapping import parse_rules
 from liftlock.domain.forge.settings import parse_github
@@ -20,6 +20,14 @@ class Integrations(NamedTuple):
     text: str | None = None
     private_key: str = ""
     webhook_secret: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """Return what of the control plane's settings comes from here."""
+        return {
+            "integrations": self.text,
+            "github_private_key": self.private_key,
+            "github_webhook_secret": self.webhook_secret,
+        }
 
 
 def read_integrations(path: Path) -> Integrations:

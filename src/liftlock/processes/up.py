@@ -188,29 +188,18 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
     certifier.attend()
     for line in workers.isolation_lines:
         click.echo(f"liftlock: {line}", err=True)
-    clients = (
-        StaticClientSettings(
-            state_directory.ROOT_CLIENT, root_token, ("*",), "The root client of this installation."
-        ),
-        StaticClientSettings(
-            ISSUER, _issuer_token(root_token), ("*",), "Issues the credentials of tasks' runs."
-        ),
-        *workers.clients,
-    )
     settings = ControlPlaneSettings(
         directory=str(state_directory.own(options.state_dir / "control", workers.control_user)),
         database=options.database,
         listen_fd=listening.fileno(),
         root_url=root_url,
-        static_clients=clients,
+        static_clients=_clients(root_token, workers),
         credentials_issuer=ISSUER,
         policy=options.policy,
         operations=options.operations,
         drop_box=str(state_directory.drop_box(options.state_dir, workers.control_user)),
         published_keys=str(certifier.published_path),
-        integrations=options.integrations.text,
-        github_private_key=options.integrations.private_key,
-        github_webhook_secret=options.integrations.webhook_secret,
+        **options.integrations.told(),
         user=workers.control_user,
     )
     supervisor = Supervisor({name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ})
@@ -234,6 +223,19 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         click.echo("liftlock: stopping", err=True)
     finally:
         await supervisor.stop()
+
+
+def _clients(root_token: str, workers: LocalWorkers) -> tuple[StaticClientSettings, ...]:
+    """Return the clients that are configuration."""
+    return (
+        StaticClientSettings(
+            state_directory.ROOT_CLIENT, root_token, ("*",), "The root client of this installation."
+        ),
+        StaticClientSettings(
+            ISSUER, _issuer_token(root_token), ("*",), "Issues the credentials of tasks' runs."
+        ),
+        *workers.clients,
+    )
 
 
 def _issuer_token(root_token: str) -> str:

@@ -25,7 +25,7 @@ from liftlock.services.watch_pushes import WatchPushes
 
 CHANNEL: Final = "forge"
 _DELIVERY = re.compile(r"[0-9A-Za-z-]{8,64}\Z", re.ASCII)
-_EVENT = re.compile(r"[a-z_]{1,64}\Z", re.ASCII)
+_EVENT = re.compile(r"[a-z0-9_]{1,64}\Z", re.ASCII)
 
 
 class WebhookHeaders(msgspec.Struct, frozen=True, kw_only=True):

@@ -133,7 +133,7 @@ def _comment(
     client = settings.client_of(said.sender.id)
     if client is None:
         return Refused(f"sender {said.sender.id} is nobody whom the settings know")
-    deeds = [Deed("react", "react", {"comment": said.comment.id})]
+    deeds = [Deed("react", "0-react", {"comment": said.comment.id})]
     for at, command in enumerate(commands):
         deeds.append(_deed(command, f"command-{at}", said.issue.number, said.sender.id, client, repository))
     return Follows(repository, tuple(deeds))
