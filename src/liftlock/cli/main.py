@@ -33,7 +33,7 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("liftlock.processes.doctor:doctor", "Tell what isolation this machine allows."),
     "project": Entry("liftlock.cli.project:project", "Register repositories."),
     "push": Entry("liftlock.cli.push:push", "See pushes, and tell liftlock of them."),
-    "task": Entry("liftlock.cli.task:task", "See tasks, their logs and artifacts."),
+    "task": Entry("liftlock.processes.task_command:task", "See tasks, their logs and artifacts."),
     "keys": Entry("liftlock.processes.keys_command:keys", "See and change the keys that workers sign with."),
     "action": Entry("liftlock.cli.action:action", "List and run in-tree actions."),
     "hook": Entry("liftlock.cli.hook:hook", "See, simulate and trigger hooks."),
