@@ -61,7 +61,8 @@ class Objects:
         ticket = None
         if inline is None and put is not None:
             ticket = Ticket(token_digest(secret), "object", "-", 0, name, chosen["contentType"], to_ms(until))
-        await self._store.begin_object(wanted, ticket, caller.envelope(now))
+        audit = caller.record("object.createUpload", f"object/{name}", projectId=given["projectId"])
+        await self._store.begin_object(wanted, ticket, caller.envelope(now, audit))
         method: dict[str, Any] = {}
         if inline is not None:
             await self._take_inline(name, given["uploadId"], inline["objectData"], now)
@@ -101,8 +102,12 @@ class Objects:
             ConflictError: nothing was uploaded, or not the bytes that the hashes say.
         """
         caller.require(f"object:upload:{given['projectId']}:{name}")
+        hashes = given.get("hashes", {})
+        audit = caller.record(
+            "object.finishUpload", f"object/{name}", projectId=given["projectId"], hashes=hashes
+        )
         await self._store.finish_object(
-            name, given["projectId"], given["uploadId"], given.get("hashes", {}), caller.envelope(now)
+            name, given["projectId"], given["uploadId"], hashes, caller.envelope(now, audit)
         )
 
     async def metadata(self, caller: Caller, name: str, now: datetime) -> dict[str, Any]:

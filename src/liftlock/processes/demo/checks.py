@@ -68,6 +68,14 @@ CHECKS: dict[str, Check] = {
         "B7",
         "what was built from a level-1 cache is red in a level-3 chain, although every signature is valid",
     ),
+    "dispatched": Check("C4", "an event that a configured program dispatches starts its hook, once"),
+    "forged-dispatch": Check(
+        "C4", "a forged dispatch (right JSON, wrong sender) leaves a trace and starts nothing"
+    ),
+    "replayed": Check("C4", "a replayed delivery, and one signed with another secret, are refused"),
+    "forged-check": Check("C5", "a forged check is refused, whatever its name"),
+    "audit": Check("E5", "the audit log verifies, with a witness's checkpoint and without the server"),
+    "audit-edited": Check("E5", "an audit row is edited in the database, and audit verify names it"),
     "killed": Check("E1", "the control plane, killed, comes back by itself and finishes what was running"),
     "restarted": Check("E1", "stopped and started again, everything is still there"),
 }

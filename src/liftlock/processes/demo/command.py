@@ -20,8 +20,11 @@ from liftlock.cli.failures import UsageError
 from liftlock.cli.output import printable
 from liftlock.errors import LiftlockError
 from liftlock.processes.demo import (
+    forge_app,
+    scene_audit,
     scene_caches,
     scene_developer,
+    scene_events,
     scene_inputs,
     scene_paths,
     scene_provenance,
@@ -94,9 +97,9 @@ def _server(folder: Path, listen: str, wheelhouse: Path, keep: bool) -> Server:
     policy.write_text(POLICY, encoding="utf-8")
     pool_policy = folder / "pool-policy.toml"
     pool_policy.write_text(POOL_POLICY, encoding="utf-8")
-    return Server(
-        folder / "state", listen, policy, pool_policy, wheelhouse.absolute(), folder / "liftlock.log", keep
-    )
+    integrations = forge_app.write_settings(folder / "app")
+    state, log = folder / "state", folder / "liftlock.log"
+    return Server(state, listen, policy, pool_policy, wheelhouse.absolute(), log, keep, integrations)
 
 
 def _is_possible(report: Report) -> bool:
@@ -139,6 +142,8 @@ def _play(stage: Stage) -> None:
         scene_release.play(stage, people.manager, people.developer, people.pusher_who_admits)
         scene_provenance.play(stage)
         scene_caches.play(stage)
+        scene_events.play(stage, people.developer)
+        scene_audit.play(stage)
         scene_restart.play(stage, people.developer)
     except (DifferenceError, LiftlockError) as error:
         _say(f"\nThe demo can't go on: {error}")

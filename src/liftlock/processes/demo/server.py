@@ -40,6 +40,7 @@ class Server:
     wheelhouse: Path
     log: Path
     outlive: bool
+    integrations: Path
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> float:
@@ -78,6 +79,7 @@ class Server:
             *("--policy", str(self.policy)),
             *("--pool-policy", str(self.pool_policy)),
             *("--wheelhouse", str(self.wheelhouse)),
+            *("--integrations", str(self.integrations)),
         ]
 
     def root(self) -> Profile:
