@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import subprocess
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -51,9 +50,11 @@ def shown(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def functions(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield (where and name, number of lines) of each function in the file, nested ones too."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert node.end_lineno is not None
-            yield f"{shown(path)}:{node.lineno} {node.name}", node.end_lineno - node.lineno + 1
+@cache
+def functions(path: Path) -> tuple[tuple[str, int], ...]:
+    """Return (where and name, number of lines) of each function in the file, nested ones too."""
+    return tuple(
+        (f"{shown(path)}:{node.lineno} {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
