@@ -111,6 +111,7 @@ ARGUMENTS: Mapping[str, str] = {
     "project": "p",
     "wstAudience": "a",
     "wstClient": "c",
+    "webhookId": "team/hook",
 }
 FACTS: Mapping[str, Any] = {
     "scopes": ["some:scope"],
@@ -163,6 +164,13 @@ def bodies() -> dict[str, Any]:
         "auth/create-client-request": {"description": "", "expires": day, "scopes": ["some:scope"]},
         "auth/create-role-request": {"description": "", "scopes": ["some:scope"]},
         "auth/scopeset": {"scopes": ["some:scope"]},
+        "events/create-webhook-request": {
+            "url": "https://example.com/events",
+            "description": "",
+            "bindings": [
+                {"exchange": "exchange/taskcluster-queue/v1/task-completed", "routingKeyPattern": "#"}
+            ],
+        },
         "auth/authenticate-hawk-request": {"method": "get", "resource": "/", "host": "h", "port": 80},
         "auth/test-authenticate-request": {"clientScopes": [], "requiredScopes": []},
         "hooks/create-hook-request": {

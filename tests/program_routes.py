@@ -22,7 +22,11 @@ def program_routes() -> tuple[Route, ...]:
     if str(_SCRIPT.parent) not in sys.path:
         sys.path.append(str(_SCRIPT.parent))  # where scripts find one another when they are run
     script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    sys.path.append(str(_SCRIPT.parent))  # scripts import one another as programs do: from their own folder
+    try:
+        spec.loader.exec_module(script)
+    finally:
+        sys.path.remove(str(_SCRIPT.parent))
     found: list[Route] = script.routes()
     services = sorted({route.service for route in found})
     return (*found, *(route for service in services for route in housekeeping.routes(service)))

@@ -128,6 +128,12 @@ class StorageError(LiftlockError):
     code = "StorageError"
 
 
+class BusyError(LiftlockError):
+    """As many as can be served are being served; trying again later may help (HTTP 503)."""
+
+    code = "ServerBusy"
+
+
 class RepositoryError(LiftlockError):
     """A repository could not be read: the message says which, and what the tool said."""
 

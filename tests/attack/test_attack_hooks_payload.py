@@ -13,6 +13,7 @@ from hook_builders import GROUP, HOOK, NOW, TASK
 from hooks_world import HooksWorld, Refused
 from liftlock.adapters.sql.engine import Engine
 from liftlock.errors import InputValidationError, RefusedError
+from liftlock.ports.event_log import EventFire
 from liftlock.services.fire_hook import FireHook
 from liftlock.web import api_hooks
 from task_builders import task_id
@@ -24,13 +25,21 @@ async def _by_token(world: HooksWorld, payload: Any) -> Any:
     return await world.trigger_with_token(await world.token(), payload)
 
 
+async def _by_event(world: HooksWorld, payload: Any) -> Any:
+    record = await world.store.hook(GROUP, HOOK)
+    assert record is not None
+    return await world.fire.by_event(record, payload, EventFire(record.name, 1, "", (record.name,), 0), NOW)
+
+
 # Each way to bring a payload to a hook. A new public method of FireHook must be added here, or below with its reason.
 WAYS: dict[str, Callable[[HooksWorld, Any], Awaitable[Any]]] = {
     "by_trigger": lambda world, payload: world.trigger(payload),
     "by_token": _by_token,
+    "by_event": _by_event,
 }
 WITHOUT_PAYLOAD = {"by_schedule"}  # fires with no payload at all: the template has no such variable
-FIRES_NOTHING = {"token_of", "prepare", "choose_task_id", "role_of"}
+OF_AN_OPERATION = {"by_operation"}  # its service resolved the payload; `prepare` validates it as on every way
+FIRES_NOTHING = {"token_of", "note_refused_event", "prepare", "choose_task_id", "role_of"}
 
 
 @pytest.fixture
@@ -98,7 +107,7 @@ async def test_every_way_to_fire_is_listed_here() -> None:
         for name, value in vars(FireHook).items()
         if not name.startswith("_") and callable(getattr(FireHook, name)) and value
     }
-    assert public == set(WAYS) | WITHOUT_PAYLOAD | FIRES_NOTHING
+    assert public == set(WAYS) | WITHOUT_PAYLOAD | OF_AN_OPERATION | FIRES_NOTHING
 
 
 def _calls(name: str) -> set[str]:
@@ -119,7 +128,7 @@ def test_a_hooks_task_is_rendered_in_one_place_only() -> None:
         if isinstance(node, ast.ImportFrom) and node.module == "liftlock.domain.hooks.firing"
         if "render_task" in {alias.name for alias in node.names}
     }
-    assert users == {"services/fire_hook.py"}
+    assert users == {"services/fire_hook.py", "domain/operations/stage_one.py"}
     assert _calls("prepare") >= {"services/fire_hook.py", "services/simulate_hook.py"}
 
 

@@ -50,6 +50,8 @@ def answer_to(netloc: str, method: str, target: str, body: bytes) -> tuple[int, 
         connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
         got = connection.getresponse()
+        if got.getheader("Content-Type", "").startswith("text/event-stream"):
+            return got.status, got.read1(1)  # it lasts: that it began is the answer
         return got.status, got.read()
     finally:
         connection.close()

@@ -47,6 +47,8 @@ BY_CODE: dict[str, Exit] = {
     "SandboxFailed": Exit.FAILED,
     "StorageError": Exit.FAILED,
     "RepositoryError": Exit.FAILED,
+    "ServerBusy": Exit.FAILED,
+    "SendingFailed": Exit.FAILED,
     "QueueUnavailable": Exit.FAILED,
     "InputRejected": Exit.FAILED,
     "DownloadRefused": Exit.FAILED,

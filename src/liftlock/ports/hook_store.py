@@ -109,6 +109,10 @@ class HookStore(Protocol):
         """Return the group's hooks."""
         ...
 
+    async def bound(self) -> list[HookRecord]:
+        """Return the hooks that have bindings, sorted."""
+        ...
+
     async def names(self) -> list[str]:
         """Return the name `<group>/<hook>` of every hook, sorted by group and hook."""
         ...

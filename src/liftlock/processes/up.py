@@ -15,6 +15,7 @@ import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -51,6 +52,17 @@ class Options:
     pool_policy: PoolPolicy
     operations: str | None
     integrations: Integrations
+    webhooks_to: tuple[str, ...]
+
+    def told(self) -> dict[str, Any]:
+        """Return what of the control plane's settings is passed on as it is."""
+        return {
+            "database": self.database,
+            "policy": self.policy,
+            "operations": self.operations,
+            "webhooks_to": self.webhooks_to,
+            **self.integrations.told(),
+        }
 
 
 @click.command()
@@ -107,6 +119,12 @@ class Options:
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="What may be asked for in two stages, and who approves it (YAML).",
 )
+@click.option(
+    "--webhooks-to",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Webhooks may be sent there although its address is not public; may be repeated.",
+)
 def up(
     state_dir: Path,
     listen: str,
@@ -117,6 +135,7 @@ def up(
     integrations: Path | None,
     pool_policy: Path | None,
     operations_file: Path | None,
+    webhooks_to: tuple[str, ...],
     *,
     require_limits: bool,
 ) -> None:
@@ -134,6 +153,7 @@ def up(
         parse_policy(pool_policy.read_text()) if pool_policy else STRICTEST,
         operations_file.read_text() if operations_file else None,
         read_integrations(integrations) if integrations else Integrations(),
+        webhooks_to,
     )
     configure_logging("supervisor")
     asyncio.run(_run(options))
@@ -190,16 +210,13 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         click.echo(f"liftlock: {line}", err=True)
     settings = ControlPlaneSettings(
         directory=str(state_directory.own(options.state_dir / "control", workers.control_user)),
-        database=options.database,
         listen_fd=listening.fileno(),
         root_url=root_url,
         static_clients=_clients(root_token, workers),
         credentials_issuer=ISSUER,
-        policy=options.policy,
-        operations=options.operations,
         drop_box=str(state_directory.drop_box(options.state_dir, workers.control_user)),
         published_keys=str(certifier.published_path),
-        **options.integrations.told(),
+        **options.told(),
         user=workers.control_user,
     )
     supervisor = Supervisor({name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ})

@@ -16,6 +16,7 @@ from liftlock.processes.loops import Loop
 from liftlock.processes.parts import (
     access,
     audit,
+    events,
     foundation,
     hooks,
     integrations,
@@ -59,6 +60,7 @@ def build(
         audit.part(base),
         queue.part(base),
         hooks_part,
+        events.part(base, hook_services.store, fire),
         pushes_part,
         operations_part,
         provenance.part(base),

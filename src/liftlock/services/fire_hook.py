@@ -30,6 +30,7 @@ from liftlock.errors import (
     StorageError,
 )
 from liftlock.ports.entropy import Entropy
+from liftlock.ports.event_log import EventFire
 from liftlock.ports.hook_store import FireRecord, FireResult, HookRecord, HookStore, ScheduleAdvance
 from liftlock.ports.sealing import Sealer
 from liftlock.ports.task_store import TaskStore
@@ -40,6 +41,7 @@ from liftlock.values.json import canonical, digest
 
 BY_TOKEN: Final = "hooks/token"  # noqa: S105 -- the name of an actor, no secret
 BY_SCHEDULE: Final = "hooks/schedule"
+BY_EVENT: Final = "hooks/event"
 MAX_LATENESS: Final = timedelta(minutes=10)
 """A scheduled task is created as of its scheduled time, unless that is longer ago than a queue would accept."""
 _CACHED_BYTES: Final = 4 << 20
@@ -193,7 +195,29 @@ class FireHook:
         advance = ScheduleAdvance(record.hook_group_id, record.hook_id, due, after, self._entropy.slugid())
         caller = await self._authorizer.internal(BY_SCHEDULE, [], now)
         trigger = Trigger("schedule", due if now - due <= MAX_LATENESS else now)
-        return await self._fire(record, trigger, caller, BY_SCHEDULE, now, advance=advance)
+        return await self._fire(
+            record, trigger, caller, BY_SCHEDULE, now, task_id=record.next_task_id, extra=(advance,)
+        )
+
+    async def by_event(self, record: HookRecord, payload: Any, event: EventFire, now: datetime) -> Fired:
+        """Fire the hook for an event that one of its bindings matches, and note that in the same transaction.
+
+        Raises:
+            StaleSnapshotError: the event has fired it already, or roles changed meanwhile.
+            Others as `by_trigger`: the fire failed and was recorded.
+        """
+        caller = await self._authorizer.internal(BY_EVENT, [], now)
+        task_id = self._entropy.slugid()
+        noted = msgspec.structs.replace(event, task_id=task_id)
+        trigger = Trigger("pulseMessage", now, payload)
+        return await self._fire(record, trigger, caller, BY_EVENT, now, task_id=task_id, extra=(noted,))
+
+    async def note_refused_event(self, record: HookRecord, why_not: str, now: datetime) -> None:
+        """Record that an event did not fire the hook, and why."""
+        caller = await self._authorizer.internal(BY_EVENT, [], now)
+        fire = _fire_record(record, Trigger("pulseMessage", now), BY_EVENT, now, self._entropy.slugid())
+        kept = msgspec.structs.replace(fire, result="error", error=why_not[:_MAX_ERROR])
+        await self._hooks.commit(caller.envelope(now, records=(kept,)))
 
     async def by_operation(
         self, record: HookRecord, caller: Caller, payload: Any, now: datetime, operation: OperationFire
@@ -221,17 +245,15 @@ class FireHook:
         actor: str,
         now: datetime,
         *,
-        advance: ScheduleAdvance | None = None,
+        task_id: str | None = None,
+        extra: tuple[Any, ...] = (),
         operation: OperationFire | None = None,
         also: Also = nothing_else,
     ) -> Fired:
-        """Fire the hook; whoever calls has authorised `caller` to do so."""
+        """Fire the hook; whoever calls has authorised `caller` to do so. `extra` records commit first."""
         if operation is not None:
             task_id = operation.task_id
-        else:
-            task_id = (
-                record.next_task_id if advance is not None else await self.choose_task_id(trigger.payload)
-            )
+        task_id = task_id or await self.choose_task_id(trigger.payload)
 
         def records(result: FireResult, error: str = "") -> tuple[Any, ...]:
             fire = _fire_record(record, trigger, actor, now, task_id)
@@ -240,7 +262,7 @@ class FireHook:
             )
             started = operation.records if operation is not None and result == "success" else ()
             more = () if result == "error" else also(task_id)
-            return (*started, kept, *more) if advance is None else (advance, kept, *more)
+            return (*extra, *started, kept, *more)
 
         try:
             definition = await self.prepare(

@@ -151,6 +151,7 @@ class Api:
                 facts=facts,
                 root_url=exchange.root_url,
                 receive=lambda: checked(exchange.chunks(), caller, headers.get("content-type", "")),
+                gone=exchange.gone,
             )
         )
         return value if isinstance(value, Reply) else Reply(status=204 if value is None else 200, body=value)
@@ -198,6 +199,11 @@ class _Exchange:
             more = message.get("more_body", False)
             if chunk := message.get("body", b""):
                 yield chunk
+
+    async def gone(self) -> None:
+        """Return when the caller has closed the connection; for answers that last, once the body was received."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def body(self) -> bytes:
         """Return the whole body; raises TooLargeError beyond `MAX_BODY_BYTES`."""

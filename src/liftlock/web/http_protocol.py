@@ -1,7 +1,7 @@
 """The server's side of a connection, with the limits that uvicorn lacks: a slow or endless request is ended.
 
 A request's head must be complete `HEAD_LIMIT_S` after its first byte and hold at most `HEAD_LIMIT_BYTES`; while its
-body arrives, some byte must come every `BODY_IDLE_LIMIT_S`.
+body arrives, some byte must come every `BODY_IDLE_LIMIT_S`. A reader that takes nothing for `WRITE_LIMIT_S` is dropped.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ HEAD_LIMIT_S = 10.0
 HEAD_LIMIT_BYTES = 64 * 1024
 BODY_IDLE_LIMIT_S = 30.0
 FIRST_BYTE_LIMIT_S = 20.0
+WRITE_LIMIT_S = 60.0
+"""So long a reader may take nothing of what waits for it; a connection is not worth more memory."""
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -28,6 +30,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._deadline: float | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._in_head = False
         self._head_bytes = 0
 
@@ -39,7 +42,17 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._disarm()
         if self._alarm is not None:
             self._alarm.cancel()
+        self._moves()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(WRITE_LIMIT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._moves()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
@@ -72,6 +85,11 @@ class DeadlineProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._disarm()
         super().on_message_complete()
+
+    def _moves(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _receiving_body(self) -> bool:
         return self._deadline is not None

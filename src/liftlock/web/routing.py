@@ -46,6 +46,8 @@ class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
     root_url: str
     """The address under which the caller reached this server, without a slash at its end."""
     receive: Callable[[], AsyncIterator[bytes]]
+    gone: Callable[[], Awaitable[None]]
+    """Returns when the caller has closed the connection."""
 
     def stream(self) -> AsyncIterator[bytes]:
         """Return the body's chunks, for routes with a raw body; to be called once."""

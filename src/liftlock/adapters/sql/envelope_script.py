@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from liftlock.adapters.sql.records import script_of
-from liftlock.adapters.sql.script import Each, Rows, Script, Sql
+from liftlock.adapters.sql.script import Each, Rows, Script, Sql, Wake
 from liftlock.errors import ReplayedRequestError, StaleSnapshotError
 from liftlock.ports.envelope import AuditRecord, Envelope, Event
+from liftlock.ports.event_log import CHANNEL
 from liftlock.values.instants import to_ms
 from liftlock.values.json import encode
 
@@ -40,7 +41,10 @@ def trail(envelopes: Sequence[Envelope]) -> Script[None]:
     """Insert the audit records, the outbox rows and the further records."""
     audit = [(record, to_ms(envelope.now)) for envelope in envelopes for record in envelope.audit]
     yield audit_rows_at(audit)
-    yield outbox_rows([event for envelope in envelopes for event in envelope.events])
+    events = [event for envelope in envelopes for event in envelope.events]
+    if events:
+        yield outbox_rows(events)
+        yield Wake(CHANNEL)
     yield from script_of([record for envelope in envelopes for record in envelope.records])
 
 

@@ -49,6 +49,19 @@ class SqlHookStore:
 
         return await self._engine.read(script)
 
+    async def bound(self) -> list[HookRecord]:
+        bindings = (
+            "document, '$.bindings'" if self._engine.dialect == "sqlite" else "document::json -> 'bindings'"
+        )
+
+        def script() -> Script[list[HookRecord]]:
+            rows = yield Sql(
+                f"{_SELECT} WHERE json_array_length({bindings}) > 0 ORDER BY hook_group_id, hook_id"
+            )
+            return [hook_of(row) for row in rows]
+
+        return await self._engine.read(script)
+
     async def names(self) -> list[str]:
         def script() -> Script[list[str]]:
             rows = yield Sql("SELECT hook_group_id, hook_id FROM hook ORDER BY hook_group_id, hook_id")

@@ -10,6 +10,7 @@ _SEALED = (
     ("secret", "sealed"),
     ("hook", "sealed_token"),
     ("audit_key", "sealed_seed"),
+    ("webhook", "sealed_secret"),
 )
 """Each table and column that holds what `ports.sealing.Sealer.seal` returns."""
 

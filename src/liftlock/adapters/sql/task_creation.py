@@ -24,6 +24,7 @@ from liftlock.domain.tasks.lifecycle import begin
 from liftlock.domain.tasks.statuses import Task
 from liftlock.errors import ConflictError, InputInvalidError
 from liftlock.ports.envelope import Event
+from liftlock.ports.event_log import CHANNEL
 from liftlock.values.instants import format_ms, to_ms
 from liftlock.values.json import decode
 
@@ -163,6 +164,8 @@ def insert_all(dialect: Dialect, new: Sequence[New]) -> Script[list[Task]]:
             yield _edges(dialect, definition, met)
     if dialect == "sqlite":
         yield from _insert_rest(made, numbers)
+    if made and dialect == "postgresql":
+        yield Wake(CHANNEL)
     for queue_id in {task.task_queue_id for _, task in made if task.progress.state == "pending"}:
         yield Wake(channel(queue_id))
     return [task for _, task in made]

@@ -27,6 +27,7 @@ from liftlock.domain.tasks.lifecycle import (
 )
 from liftlock.domain.tasks.statuses import Task, status_of
 from liftlock.ports.envelope import Event
+from liftlock.ports.event_log import CHANNEL
 from liftlock.values.instants import format_ms
 
 COLUMNS = (
@@ -121,7 +122,9 @@ def store_all(changes: Sequence[Change], now_ms: int) -> Script[list[Task]]:
 
 def publish(events: Sequence[Event]) -> Script[None]:
     """Insert the events into the outbox."""
-    yield outbox_rows(events)
+    if events:
+        yield outbox_rows(events)
+        yield Wake(CHANNEL)
 
 
 def _store_each(changes: Sequence[Change], events: list[Event]) -> Script[list[Task]]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from liftlock.domain.events.bindings import MAX_BINDINGS, Binding
 from liftlock.domain.hooks.depth import MAX_DEPTH, count_parts
 from liftlock.domain.hooks.schedule import check_schedule
 from liftlock.domain.hooks.trigger_schema import (
@@ -24,10 +25,7 @@ from liftlock.values import ids
 from liftlock.values.json import canonical, digest
 
 MAX_TEMPLATE_BYTES: Final = 512 << 10
-MAX_BINDINGS: Final = 64
 _OWNER: Final = re.compile(r"[^@\s]{1,127}@[^@\s]{1,127}\Z")
-
-_RoutingKey = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
 class HookMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -37,13 +35,6 @@ class HookMetadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
     description: Annotated[str, msgspec.Meta(max_length=32768)]
     owner: str
     email_on_error: bool = True
-
-
-class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """An event that fires the hook."""
-
-    exchange: _RoutingKey
-    routing_key_pattern: Annotated[str, msgspec.Meta(max_length=255)]
 
 
 class _Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -1,0 +1,1 @@
+"""Events for others: how they are named, who asked for which, and what stops those that cause themselves."""
