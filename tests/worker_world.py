@@ -103,7 +103,7 @@ async def world(
             signer=CertifiedSigner(),
             trusted=KnownPools(),
             sandbox=made.sandbox,
-            store=FileInputStore(made.store, SystemEntropy()),
+            store=FileInputStore(made.store, SystemEntropy(), max_tree_bytes=policy.tree_bytes),
             wheelhouse=None if wheelhouse is None else DirectoryWheelhouse(wheelhouse),
             interpreters=Interpreters(),
             clock=SystemClock(),

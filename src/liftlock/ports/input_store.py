@@ -70,16 +70,30 @@ class InputStore(Protocol):
         """Return a stored blob."""
         ...
 
-    def tree(self, digest: str) -> str | None:
-        """Return the path of a complete tree, or None."""
+    def tree(self, digest: str, holder: str) -> str | None:
+        """Return the path of a complete tree, or None. While `holder` holds it, it stays."""
         ...
 
     def new_tree_name(self) -> str:
         """Return an unused name for a tree in the making."""
         ...
 
-    def commit_tree(self, name: str, digest: str) -> str:
-        """Make the complete tree `name` known as `digest`; return its path. Another's, made meanwhile, is as good."""
+    def commit_tree(self, name: str, digest: str, holder: str, size: int) -> str:
+        """Make the complete tree `name`, of `size` bytes, known as `digest` and held for `holder`; return its path.
+
+        Another's, made meanwhile, is as good.
+        """
+        ...
+
+    def release_trees(self, holder: str) -> None:
+        """Hold nothing for `holder` any more."""
+        ...
+
+    def surplus_trees(self) -> tuple[str, ...]:
+        """Return the new names, `.new-…`, of trees that gave way to others; the caller has the sandbox remove them.
+
+        While there are too many bytes, the least lately used ones that nobody holds go.
+        """
         ...
 
 

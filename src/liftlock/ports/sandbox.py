@@ -363,6 +363,10 @@ class Sandbox(Protocol):
         """Apply an image's layers in a sandbox of its own; a diff_id that differs is a problem in the result."""
         ...
 
+    async def remove_tree(self, name: str) -> None:
+        """Remove a directory of the store's trees whose name begins with `.new-`; one that is gone is no error."""
+        ...
+
     async def checkout(self, request: CheckoutRequest) -> str | None:
         """Make a git checkout in a sandbox of its own; None, or why it failed (what git said)."""
         ...

@@ -174,7 +174,9 @@ async def _rerun(what: Again, channel: socket.socket, state: Path) -> Rerun:
         signer=NullSigner(),
         trusted=FixedKeys(what.published),
         sandbox=sandbox,
-        store=FileInputStore(state / "store", entropy, max_bytes=what.policy.store_bytes),
+        store=FileInputStore(
+            state / "store", entropy, max_bytes=what.policy.store_bytes, max_tree_bytes=what.policy.tree_bytes
+        ),
         wheelhouse=None if what.wheelhouse is None else DirectoryWheelhouse(what.wheelhouse),
         interpreters=Interpreters(),
         clock=clock,

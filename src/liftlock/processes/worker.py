@@ -101,7 +101,12 @@ async def _serve(told: WorkerSettings, sandbox: Sandbox, stop: asyncio.Event) ->
         signer=WorkerKey.open(state, socket.socket(fileno=told.certifier_fd), clock, entropy),
         trusted=PublishedKeys(Path(told.published_keys)),
         sandbox=sandbox,
-        store=FileInputStore(Path(told.launcher.store_dir), entropy, max_bytes=told.policy.store_bytes),
+        store=FileInputStore(
+            Path(told.launcher.store_dir),
+            entropy,
+            max_bytes=told.policy.store_bytes,
+            max_tree_bytes=told.policy.tree_bytes,
+        ),
         wheelhouse=None if told.wheelhouse is None else DirectoryWheelhouse(Path(told.wheelhouse)),
         interpreters=Interpreters(),
         clock=clock,

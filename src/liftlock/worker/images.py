@@ -35,6 +35,7 @@ from liftlock.ports.input_store import Blob, InputRejectedError, InputStore
 from liftlock.ports.sandbox import ImageLayer, ImageRequest, Sandbox, Scratch, UnpackRequest
 from liftlock.values.json import decode, digest
 from liftlock.worker.fetching import Fetcher, repeated
+from liftlock.worker.trees import RunTrees
 
 RECIPE = 1
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -71,8 +72,10 @@ class Images:
         downloader: Downloader | None,
         fetcher: Fetcher,
         policy: PoolPolicy,
+        trees: RunTrees,
     ) -> None:
         self._store = store
+        self._trees = trees
         self._sandbox = sandbox
         self._scratch = scratch
         self._downloader = downloader
@@ -139,14 +142,14 @@ class Images:
     async def _from_archive(self, image: Image, archive: Blob) -> ReadyImage:
         """Unpack the archive as a tree of the store, then take its blobs by digest."""
         made = digest({"recipe": RECIPE, "imageArchive": archive.sha256})
-        tree = self._store.tree(made)
+        tree = self._trees.get(made)
         if tree is None:
-            name = self._store.new_tree_name()
+            name = self._trees.new_name()
             request = UnpackRequest((archive.path,), self._scratch, tree=name, max_bytes=MAX_LAYER_BYTES)
             done = await self._sandbox.unpack(request)
             if done.problem is not None:
                 raise InputRejectedError(f"the image's archive can't be unpacked: {done.problem}")
-            tree = self._store.commit_tree(name, made)
+            tree = await self._trees.keep(name, made, done)
         layout = _LayoutBlobs(self._store, tree)
         if layout.has("index.json"):
             top = await layout.add("index.json", MAX_DOCUMENT_BYTES)
@@ -175,10 +178,10 @@ class Images:
         sha256: str | None,
     ) -> ReadyImage:
         made = digest({"recipe": RECIPE, "diffIds": list(config.diff_ids)})
-        root = self._store.tree(made)
+        root = self._trees.get(made)
         cached = root is not None
         if root is None:
-            name = self._store.new_tree_name()
+            name = self._trees.new_name()
             given = tuple(
                 ImageLayer(blob.path, kind, diff_id)
                 for blob, kind, diff_id in zip(layers, kinds, config.diff_ids, strict=True)
@@ -186,7 +189,7 @@ class Images:
             done = await self._sandbox.unpack_image(ImageRequest(given, self._scratch, name))
             if done.problem is not None:
                 raise InputRejectedError(f"the image can't be unpacked: {done.problem}")
-            root = self._store.commit_tree(name, made)
+            root = await self._trees.keep(name, made, done)
         files = [Measured(name, blob.sha256, blob.size) for name, blob in documents.items()]
         files += [Measured(f"layer {n}", blob.sha256, blob.size) for n, blob in enumerate(layers, 1)]
         wire: dict[str, Any] = {

@@ -60,6 +60,7 @@ from liftlock.values.json import digest
 from liftlock.worker.fetching import Fetcher, repeated
 from liftlock.worker.npm import NpmPackages
 from liftlock.worker.outcome import Outcome, RunEndedError
+from liftlock.worker.trees import RunTrees
 from liftlock.worker.wheels import Wheels
 
 MAX_BUNDLE_BYTES = 8 << 30
@@ -91,7 +92,9 @@ class Preparer:
         fetcher: Fetcher,
         policy: PoolPolicy,
         npm: NpmPackages,
+        trees: RunTrees,
     ) -> None:
+        self._trees = trees
         self._fetcher = fetcher
         self._policy = policy
         self._npm_packages = npm
@@ -197,17 +200,17 @@ class Preparer:
     async def _tree(self, blob: Blob, place: Mount) -> tuple[str, str, bool]:
         """Return the path and digest of the tree that an archive unpacks to, and whether it was there already."""
         made = digest({"recipe": TREE_RECIPE, "archive": blob.sha256, "strip": place.strip})
-        there = self._store.tree(made)
+        there = self._trees.get(made)
         if there is not None:
             return there, made, True
-        name = self._store.new_tree_name()
+        name = self._trees.new_name()
         request = UnpackRequest(
             (blob.path,), self._scratch, tree=name, strip=place.strip, max_bytes=place.max_bytes
         )
         done = await self._sandbox.unpack(request)
         if done.problem is not None:
             raise InputRejectedError(f"it can't be unpacked: {done.problem}")
-        return self._store.commit_tree(name, made), made, False
+        return await self._trees.keep(name, made, done), made, False
 
     async def _raw(self, one: Declaration, source: Raw) -> Prepared:
         content = source.content.encode()

@@ -36,6 +36,7 @@ from liftlock.worker.payload import MANIFEST_INSIDE, Payload, parse
 from liftlock.worker.prepare import Placed, Preparer
 from liftlock.worker.proxy.server import INSIDE_URL, ApiProxy
 from liftlock.worker.signatures import Signatures
+from liftlock.worker.trees import RunTrees
 from liftlock.worker.upstream import Upstream
 from liftlock.worker.wheel_index import WheelIndex
 from liftlock.worker.wheels import Wheels
@@ -77,6 +78,7 @@ class RunBody:
         self._images: Images | None = None
         self._image: ReadyImage | None = None
         self._caches: RunCaches | None = None
+        self._trees = RunTrees(parts.store, parts.sandbox, str(claim.run))
         self.outputs: tuple[Output, ...] = ()
         self.limits: dict[str, Any] = {}
 
@@ -122,6 +124,7 @@ class RunBody:
                 await self._parts.sandbox.remove_scratch(scratch)
             except LiftlockError as error:
                 _log.warning("a scratch was not removed", run=str(self._claim.run), error=error.message)
+            self._trees.release()
 
     def manifest(self, failed: Failed | None) -> dict[str, Any]:
         """Return the inputs manifest as it is known now."""
@@ -228,12 +231,19 @@ class RunBody:
             downloader=parts.downloader,
             fetcher=fetcher,
             policy=parts.policy,
+            trees=self._trees,
         )
         return Preparer(
             queue=parts.queue,
             store=parts.store,
             wheels=Wheels(
-                parts.store, parts.wheelhouse, parts.sandbox, parts.interpreters, scratch, self._wheel_index()
+                parts.store,
+                parts.wheelhouse,
+                parts.sandbox,
+                parts.interpreters,
+                scratch,
+                self._trees,
+                self._wheel_index(),
             ),
             sandbox=parts.sandbox,
             scratch=scratch,
@@ -243,6 +253,7 @@ class RunBody:
             fetcher=fetcher,
             policy=parts.policy,
             npm=NpmPackages(fetcher, parts.policy),
+            trees=self._trees,
         )
 
     def _make_upstream(self) -> Upstream:

@@ -15,6 +15,7 @@ from liftlock.ports.sandbox import Sandbox, Scratch, UnpackRequest
 from liftlock.values.json import digest
 from liftlock.worker.fetching import repeated
 from liftlock.worker.interpreter import Interpreters
+from liftlock.worker.trees import RunTrees
 from liftlock.worker.wheel_index import WheelIndex
 
 MAX_WHEEL_BYTES = 2 << 30
@@ -40,8 +41,10 @@ class Wheels:
         sandbox: Sandbox,
         interpreters: Interpreters,
         scratch: Scratch,
+        trees: RunTrees,
         index: WheelIndex | None = None,
     ) -> None:
+        self._trees = trees
         self._index = index
         self._store = store
         self._wheelhouse = wheelhouse
@@ -75,14 +78,14 @@ class Wheels:
 
     async def tree(self, found: Found) -> tuple[str, bool]:
         """Return the path of the wheels' tree, and whether it was there already."""
-        there = self._store.tree(found.digest)
+        there = self._trees.get(found.digest)
         if there is not None:
             return there, True
-        name = self._store.new_tree_name()
+        name = self._trees.new_name()
         done = await self._sandbox.unpack(UnpackRequest(found.archives, self._scratch, tree=name))
         if done.problem is not None:
             raise InputRejectedError(f"the wheels can't be unpacked: {done.problem}")
-        return self._store.commit_tree(name, found.digest), False
+        return await self._trees.keep(name, found.digest, done), False
 
     async def _wheel(self, requirement: Requirement) -> tuple[str, Blob]:
         """Return the wheel of the wheelhouse, or else of the index."""

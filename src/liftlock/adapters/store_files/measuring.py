@@ -22,11 +22,14 @@ class Measuring:
         """Return the digest of all that came."""
         return self._digest.hexdigest()
 
-    def update(self, chunk: bytes) -> None:
-        """Take a chunk, or raise InputRejectedError: there are too many bytes."""
-        self.size += len(chunk)
+    def count(self, size: int) -> None:
+        """Count bytes that arrived, or raise InputRejectedError: there are too many."""
+        self.size += size
         if self.size > self._most:
             raise InputRejectedError(f"{self._what}: it has more than {self._most} bytes")
+
+    def hash(self, chunk: bytes) -> None:
+        """Digest the next of the bytes that were counted."""
         self._digest.update(chunk)
         if self._long is not None:
             self._long.update(chunk)

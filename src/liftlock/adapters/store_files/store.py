@@ -14,14 +14,16 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from liftlock.adapters.store_files.directories import sync_directory
 from liftlock.adapters.store_files.measuring import Measuring
+from liftlock.adapters.store_files.trees import FileTrees
+from liftlock.adapters.store_files.writing import Writing
 from liftlock.ports.entropy import Entropy
-from liftlock.ports.input_store import Blob, InputRejectedError, StoreDamagedError
+from liftlock.ports.input_store import Blob, StoreDamagedError
 
 DEFAULT_MAX_BYTES = 50 << 30
 KEPT_S = 6 * 3600.0
 """Blobs that were needed within so long before the newest one are never removed."""
-_BOOT = "/proc/sys/kernel/random/boot_id"
 _Stamp = tuple[int, int, int, int]
 """Of a file as it was measured: inode, size, times of its content and of the file itself, which nobody can set."""
 
@@ -29,21 +31,27 @@ _Stamp = tuple[int, int, int, int]
 class FileInputStore:
     """One worker's store; no other process writes to it."""
 
-    def __init__(self, directory: Path, entropy: Entropy, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        entropy: Entropy,
+        *,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        max_tree_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> None:
         self._entropy = entropy
         self._max_bytes = max_bytes
         self._blobs = directory / "blobs" / "sha256"
         self._fresh = directory / "incoming"
-        self._trees = directory / "trees"
         self._long = directory / "sha512"
         self._stamps: dict[str, _Stamp] = {}
         self._measured_long: set[str] = set()
-        for path in (self._blobs, self._fresh, self._trees, self._long):
+        for path in (self._blobs, self._fresh, self._long):
             path.mkdir(parents=True, exist_ok=True, mode=0o755)
         for left in self._fresh.iterdir():
             left.unlink()
         self._bytes = sum(entry.stat().st_size for entry in os.scandir(self._blobs))
-        self._forget_trees_of_another_boot(directory / "boot")
+        self._trees = FileTrees(directory, entropy, max_bytes=max_tree_bytes)
 
     async def add(
         self,
@@ -60,27 +68,40 @@ class FileInputStore:
         most = max_bytes if size is None else min(max_bytes, size)
         measuring = Measuring(what, most, long=sha512 is not None)
         try:
-            with fresh.open("xb") as out:
-                async for chunk in chunks:
-                    measuring.update(chunk)
-                    out.write(chunk)
-                measuring.check(sha256=sha256, sha512=sha512, size=size)
-                out.flush()
-                os.fchmod(out.fileno(), 0o444)
-                await asyncio.to_thread(os.fsync, out.fileno())
+            await self._write(fresh, chunks, measuring, sha256=sha256, sha512=sha512, size=size)
             measured = measuring.sha256
             target = self._blobs / measured
             if not target.exists():
                 self._bytes += measuring.size
             fresh.rename(target)
             self._stamps[measured] = _stamp(target.stat())
-            _sync_directory(self._blobs)
+            sync_directory(self._blobs)
             if sha512 is not None:
                 self._remember(sha512, measured)
             self._make_room()
         finally:
             fresh.unlink(missing_ok=True)
         return Blob(measured, measuring.size, str(target))
+
+    async def _write(
+        self,
+        fresh: Path,
+        chunks: AsyncIterator[bytes],
+        measuring: Measuring,
+        *,
+        sha256: str | None,
+        sha512: str | None,
+        size: int | None,
+    ) -> None:
+        writing = Writing(fresh, measuring)
+        try:
+            async for chunk in chunks:
+                await writing.take(chunk)
+            await writing.finish()
+            measuring.check(sha256=sha256, sha512=sha512, size=size)
+            await writing.sync()
+        finally:
+            await writing.close()
 
     def blob(self, sha256: str) -> Blob | None:
         """Return a stored blob."""
@@ -146,36 +167,25 @@ class FileInputStore:
             os.unlink(path)
             self._bytes -= facts.st_size
 
-    def tree(self, digest: str) -> str | None:
-        """Return the path of a complete tree, or None."""
-        path = self._trees / digest
-        return str(path) if path.is_dir() else None
+    def tree(self, digest: str, holder: str) -> str | None:
+        """Return a complete tree, held for `holder`; see the port."""
+        return self._trees.tree(digest, holder)
 
     def new_tree_name(self) -> str:
         """Return an unused name for a tree in the making."""
-        return f".new-{self._entropy.token_bytes(12).hex()}"
+        return self._trees.new_name()
 
-    def commit_tree(self, name: str, digest: str) -> str:
+    def commit_tree(self, name: str, digest: str, holder: str, size: int) -> str:
         """Make a complete tree known; see the port."""
-        target = self._trees / digest
-        with contextlib.suppress(
-            OSError
-        ):  # it exists and is not empty: the same content, made by another slot
-            (self._trees / name).rename(target)
-        if not target.is_dir():
-            raise InputRejectedError(f"the tree {digest} could not be kept")
-        _sync_directory(self._trees)
-        return str(target)
+        return self._trees.commit(name, digest, holder, size)
 
-    def _forget_trees_of_another_boot(self, marker: Path) -> None:
-        boot = Path(_BOOT).read_text(encoding="ascii").strip()
-        known = marker.read_text(encoding="ascii").strip() if marker.exists() else ""
-        if known != boot:
-            for tree in self._trees.iterdir():
-                if not tree.name.startswith(".new-"):
-                    # The sandbox's launcher removes what has such a name, at its next start at the latest.
-                    tree.rename(self._trees / self.new_tree_name())
-            marker.write_text(f"{boot}\n", encoding="ascii")
+    def release_trees(self, holder: str) -> None:
+        """Hold nothing for `holder` any more."""
+        self._trees.release(holder)
+
+    def surplus_trees(self) -> tuple[str, ...]:
+        """Return what is to be removed; see the port."""
+        return self._trees.surplus()
 
 
 def _stamp(facts: os.stat_result) -> _Stamp:
@@ -185,11 +195,3 @@ def _stamp(facts: os.stat_result) -> _Stamp:
 def _measure(path: Path, algorithm: str = "sha256") -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -90,6 +90,7 @@ class PoolPolicy(_Table, frozen=True):
     caches: CacheRule = CacheRule()
     max_download_bytes: int = 16 << 30
     store_bytes: int = 64 << 30
+    tree_bytes: int = 64 << 30
 
     def index(self, name: str, kind: str, at: str) -> Index:
         """Return the index called `name`, or raise InputValidationError at `at`."""

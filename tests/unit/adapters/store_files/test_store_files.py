@@ -13,6 +13,7 @@ import pytest
 
 from liftlock.adapters.store_files.store import KEPT_S, FileInputStore
 from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
+from liftlock.adapters.store_files.writing import BATCH_BYTES
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.ports.input_store import Blob, InputRejectedError
 
@@ -81,12 +82,16 @@ def test_a_tree_is_known_once_it_is_complete(tmp_path: Path) -> None:
     name = trees.new_tree_name()
     (tmp_path / "trees" / name).mkdir()
     (tmp_path / "trees" / name / "module.py").write_text("x")
-    assert trees.tree(DIGEST) is None
-    assert trees.commit_tree(name, DIGEST) == trees.tree(DIGEST) == str(tmp_path / "trees" / DIGEST)
+    assert trees.tree(DIGEST, "run") is None
+    assert (
+        trees.commit_tree(name, DIGEST, "run", 5)
+        == trees.tree(DIGEST, "run")
+        == str(tmp_path / "trees" / DIGEST)
+    )
     other = trees.new_tree_name()
     (tmp_path / "trees" / other).mkdir()
     (tmp_path / "trees" / other / "module.py").write_text("y")
-    assert trees.commit_tree(other, DIGEST) == str(tmp_path / "trees" / DIGEST)
+    assert trees.commit_tree(other, DIGEST, "run", 5) == str(tmp_path / "trees" / DIGEST)
     assert (tmp_path / "trees" / DIGEST / "module.py").read_text() == "x"
 
 
@@ -94,10 +99,10 @@ def test_trees_of_before_the_machine_was_restarted_are_made_anew(tmp_path: Path)
     trees = store(tmp_path)
     name = trees.new_tree_name()
     (tmp_path / "trees" / name).mkdir()
-    trees.commit_tree(name, DIGEST)
-    assert store(tmp_path).tree(DIGEST) is not None
+    trees.commit_tree(name, DIGEST, "run", 5)
+    assert store(tmp_path).tree(DIGEST, "run") is not None
     (tmp_path / "boot").write_text("another\n")
-    assert store(tmp_path).tree(DIGEST) is None
+    assert store(tmp_path).tree(DIGEST, "run") is None
     assert all(path.name.startswith(".new-") for path in (tmp_path / "trees").iterdir())
 
 
@@ -129,3 +134,91 @@ async def test_blobs_that_nobody_needed_for_long_make_room(tmp_path: Path) -> No
         True,
         True,
     ]
+
+
+def made(trees: FileInputStore, tmp_path: Path, number: int, size: int = 40, holder: str = "run") -> str:
+    """A tree of the store, complete."""
+    name, digest = trees.new_tree_name(), f"{number:064x}"
+    (tmp_path / "trees" / name).mkdir()
+    (tmp_path / "trees" / name / "file").write_bytes(bytes(size))
+    trees.commit_tree(name, digest, holder, size)
+    os.utime(tmp_path / "sizes" / digest, (number, number))
+    return digest
+
+
+def there(tmp_path: Path) -> list[int]:
+    """The numbers of the complete trees."""
+    names = os.listdir(tmp_path / "trees")
+    return sorted(int(name, 16) for name in names if not name.startswith(".new-"))
+
+
+def test_trees_that_nobody_holds_give_way_the_least_lately_used_first(tmp_path: Path) -> None:
+    trees = FileInputStore(tmp_path, SystemEntropy(), max_tree_bytes=100)
+    for number in (1, 2, 3):
+        made(trees, tmp_path, number)
+    assert trees.surplus_trees() == (), "a run holds them all"
+    trees.release_trees("run")
+    [name] = trees.surplus_trees()
+    assert name.startswith(".new-")
+    assert there(tmp_path) == [2, 3]
+    assert (tmp_path / "trees" / name / "file").exists(), "who removes it is the sandbox's launcher"
+    assert trees.surplus_trees() == ()
+    assert trees.tree(f"{1:064x}", "run") is None
+
+
+def test_a_tree_that_another_run_holds_stays(tmp_path: Path) -> None:
+    trees = FileInputStore(tmp_path, SystemEntropy(), max_tree_bytes=50)
+    digests = [made(trees, tmp_path, number, holder=f"run {number}") for number in (1, 2, 3)]
+    trees.release_trees("run 2")
+    trees.release_trees("run 3")
+    assert trees.tree(digests[1], "run 4") is not None
+    assert len(trees.surplus_trees()) == 1
+    assert there(tmp_path) == [1, 2], "1 is held by who made it, 2 by who found it"
+
+
+def test_a_use_keeps_a_tree_longer(tmp_path: Path) -> None:
+    trees = FileInputStore(tmp_path, SystemEntropy(), max_tree_bytes=100)
+    digests = [made(trees, tmp_path, number) for number in (1, 2, 3)]
+    assert trees.tree(digests[0], "run") is not None
+    trees.release_trees("run")
+    trees.surplus_trees()
+    assert there(tmp_path) == [1, 3]
+
+
+def test_sizes_are_known_after_a_restart_also_where_the_worker_was_killed_before_it_said_them(
+    tmp_path: Path,
+) -> None:
+    trees = FileInputStore(tmp_path, SystemEntropy())
+    for number in (1, 2, 3):
+        made(trees, tmp_path, number)
+    (tmp_path / "sizes" / f"{2:064x}").unlink()
+    (tmp_path / "sizes" / "gone").write_text("7")
+    again = FileInputStore(tmp_path, SystemEntropy(), max_tree_bytes=100)
+    assert len(again.surplus_trees()) == 1
+    assert there(tmp_path) == [1, 3], "what nobody said a last use of goes first"
+    assert not (tmp_path / "sizes" / "gone").exists()
+
+
+@pytest.mark.parametrize("size", [0, 1, BATCH_BYTES - 1, BATCH_BYTES, 3 * BATCH_BYTES + 7])
+async def test_a_file_of_any_number_of_batches_is_measured_and_whole(tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, size, 100_003):
+            yield content[start : start + 100_003]
+
+    digest = hashlib.sha256(content).hexdigest()
+    blob = await store(tmp_path).add(pieces(), what="x", max_bytes=size or 1, sha256=digest, size=size)
+    assert kept(blob) == (content, 0o444)
+    assert (blob.sha256, blob.size) == (digest, size)
+
+
+async def test_a_source_that_fails_after_many_batches_leaves_nothing(tmp_path: Path) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield bytes(BATCH_BYTES)
+        raise OSError("the connection is gone")
+
+    with pytest.raises(OSError, match="the connection is gone"):
+        await store(tmp_path).add(broken(), what="x", max_bytes=1 << 30)
+    assert files(tmp_path) == ["boot"]
