@@ -83,6 +83,18 @@ PLANTED = [
     ("gate-process", "gate/desk.py", "import subprocess", "liftlock.gate.desk"),
     ("gate-process", "processes/gated.py", "import httpx2", "liftlock.processes.gated"),
     (
+        "privileged-process",
+        "privileged/worker.py",
+        "import liftlock.adapters.sandbox.spawn",
+        "liftlock.privileged.worker",
+    ),
+    (
+        "privileged-process",
+        "processes/privileged.py",
+        "import liftlock.services",
+        "liftlock.processes.privileged",
+    ),
+    (
         "domain-nouns",
         "domain/scopes/planted_tasks.py",
         "import liftlock.domain.tasks",

@@ -47,6 +47,16 @@ def test_the_process_that_stays_root_holds_neither() -> None:
     assert held == []
 
 
+def test_the_privileged_worker_holds_no_sandbox_no_database_no_use_case_and_no_server() -> None:
+    held = _loaded(
+        "liftlock.processes.privileged",
+        *("liftlock.services", "liftlock.web", "liftlock.cli", "liftlock.worker", "liftlock.gate"),
+        *("liftlock.adapters.sandbox", "liftlock.adapters.sql", "apsw", "asyncpg", "uvicorn", "starlette"),
+        *("setuptools", "pip", "importlib.resources.simple", "runpy"),
+    )
+    assert held == []
+
+
 def test_the_pushers_hook_holds_nothing_of_liftlock() -> None:
     """It is run from a copy in the repository: importing the package that it lies in here brings only that."""
     held = _loaded("liftlock.cli.post_receive_stub", "liftlock")

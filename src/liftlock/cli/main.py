@@ -36,6 +36,8 @@ COMMANDS: dict[str, Entry] = {
     "task": Entry("liftlock.processes.task_command:task", "See tasks, their logs and artifacts."),
     "keys": Entry("liftlock.processes.keys_command:keys", "See and change the keys that workers sign with."),
     "action": Entry("liftlock.cli.action:action", "List and run in-tree actions."),
+    "operation": Entry("liftlock.cli.operation:operation", "Ask for operations of two stages."),
+    "approval": Entry("liftlock.cli.approval:approval", "Approve exactly what an operation will do."),
     "hook": Entry("liftlock.cli.hook:hook", "See, simulate and trigger hooks."),
     "gate": Entry("liftlock.cli.gate:gate", "Keep security fixes from landing by mistake: the push gate."),
     "audit": Entry("liftlock.cli.audit:audit", "See, prove and verify what privilege was used for."),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 
@@ -16,6 +17,7 @@ from liftlock.errors import IsolationUnavailableError
 from liftlock.processes.read_ahead import import_everything, readable_by_all
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 
 
@@ -62,6 +64,12 @@ def drop_to(user: UserIds | None) -> None:
                 f"became uid {user.uid} and could return to root: refusing to go on"
             )
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def keep_memory_private() -> None:
+    """Keep other processes, of the same user too, from reading this one's memory and environment; no core dumps."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def _prctl(option: int, value: int) -> None:

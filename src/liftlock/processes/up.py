@@ -24,10 +24,11 @@ from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy, parse_policy
 from liftlock.errors import InputInvalidError, IsolationUnavailableError
-from liftlock.processes import state_directory
+from liftlock.processes import local_privileged, state_directory
 from liftlock.processes.certifying import Certifier
 from liftlock.processes.integrations_file import Integrations, read_integrations
 from liftlock.processes.journal import configure_logging
+from liftlock.processes.local_privileged import LocalPrivileged
 from liftlock.processes.local_workers import LEVEL, QUEUE, LocalWorkers
 from liftlock.processes.settings import ControlPlaneSettings, StaticClientSettings
 from liftlock.processes.supervisor import Child, Supervisor
@@ -205,6 +206,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         certifier=certifier,
         policy=options.pool_policy,
     )
+    privileged = local_privileged.prepared(options.state_dir, workers.users, root_url, options.operations)
     certifier.attend()
     for line in workers.isolation_lines:
         click.echo(f"liftlock: {line}", err=True)
@@ -212,7 +214,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         directory=str(state_directory.own(options.state_dir / "control", workers.control_user)),
         listen_fd=listening.fileno(),
         root_url=root_url,
-        static_clients=_clients(root_token, workers),
+        static_clients=_clients(root_token, workers, privileged),
         credentials_issuer=ISSUER,
         drop_box=str(state_directory.drop_box(options.state_dir, workers.control_user)),
         published_keys=str(certifier.published_path),
@@ -227,12 +229,15 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         pass_fds=(listening.fileno(),),
         proven=False,
     )
+    watching: asyncio.Task[None] | None = None
     try:
         await supervisor.start(control)
         if await _until_ready(control, root_url, stop):
             control.proven = True
             for child in workers.children():
                 await supervisor.start(child)
+            if privileged is not None:
+                watching = asyncio.create_task(local_privileged.start(supervisor, privileged.child(), stop))
             click.echo(
                 f"liftlock: ready at {root_url}; credentials in {options.state_dir}/liftlock.env", err=True
             )
@@ -240,10 +245,13 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         click.echo("liftlock: stopping", err=True)
     finally:
         await supervisor.stop()
+        if watching is not None:
+            await watching
 
 
-def _clients(root_token: str, workers: LocalWorkers) -> tuple[StaticClientSettings, ...]:
-    """Return the clients that are configuration."""
+def _clients(
+    root_token: str, workers: LocalWorkers, privileged: LocalPrivileged | None
+) -> tuple[StaticClientSettings, ...]:
     return (
         StaticClientSettings(
             state_directory.ROOT_CLIENT, root_token, ("*",), "The root client of this installation."
@@ -252,6 +260,7 @@ def _clients(root_token: str, workers: LocalWorkers) -> tuple[StaticClientSettin
             ISSUER, _issuer_token(root_token), ("*",), "Issues the credentials of tasks' runs."
         ),
         *workers.clients,
+        *(() if privileged is None else (privileged.client,)),
     )
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from liftlock.domain.approvals.approval import Verdict
+from liftlock.domain.approvals.approval import Verdict, approval_wire
 from liftlock.services.operations import Operations
 from liftlock.services.request_operation import RequestOperation, Wanted
 from liftlock.services.say_on_operation import SayOnOperation, Word
 from liftlock.web.operation_wire import (
     OPERATION_QUERY,
-    approval_wire,
     operation_query,
     operation_wire,
     record_wire,

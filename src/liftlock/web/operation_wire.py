@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 
 import msgspec
 
-from liftlock.domain.approvals.approval import Approval
+from liftlock.domain.approvals.approval import approval_wire
 from liftlock.domain.approvals.counting import Tally
 from liftlock.domain.operations.definition import Operation
 from liftlock.domain.operations.stages import OperationState
@@ -55,22 +55,6 @@ def shown_wire(shown: Shown) -> dict[str, Any]:
     }
 
 
-def approval_wire(approval: Approval) -> dict[str, Any]:
-    """Return the approval with its signature, so that everybody can verify it."""
-    return {
-        "operationId": approval.operation_id,
-        "operation": approval.operation,
-        "digest": approval.digest,
-        "approver": approval.approver,
-        "clientId": approval.client_id,
-        "verdict": approval.verdict,
-        "reason": approval.reason,
-        "method": approval.method,
-        "signature": approval.proof,
-        "at": format_instant(approval.at),
-    }
-
-
 def tally_wire(tally: Tally) -> dict[str, Any]:
     """Return who counts and who does not."""
     return {
@@ -92,7 +76,7 @@ def operation_wire(operation: Operation) -> dict[str, Any]:
         "project": operation.project,
         "refs": list(operation.refs),
         "inputSchema": operation.input_schema,
-        "privilegedOperation": operation.stage2.kind,
+        "privilegedOperation": {"kind": operation.stage2.kind, "settings": operation.stage2.settings},
         "contract": msgspec.to_builtins(operation.contract),
         "approvals": msgspec.to_builtins(operation.approvals),
     }

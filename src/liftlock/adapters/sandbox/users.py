@@ -1,6 +1,6 @@
 """Users: one for each process and each slot, so that none can touch what belongs to another.
 
-As root, system users are made once (`liftlock-control`, `liftlock-worker`, `liftlock-store`, `liftlock-slot-N`). A slot's
+As root, system users are made once (`liftlock-control`, `liftlock-worker`, `liftlock-store`, `liftlock-privileged`, `liftlock-slot-N`). A slot's
 user is held by a lock for as long as its launcher lives: no two slots of any two instances on a machine share one,
 and every process of that user is a leftover. As an ordinary user everything is that user.
 """
@@ -21,6 +21,7 @@ from liftlock.errors import IsolationUnavailableError
 RUN_DIR = "/run/liftlock"
 MAX_SLOTS = 512
 CONTROL, WORKER, STORE, SLOT = "liftlock-control", "liftlock-worker", "liftlock-store", "liftlock-slot-"
+PRIVILEGED = "liftlock-privileged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,15 @@ def ensure_users(state_dir: str, *, slots: int, first_uid: int | None = None) ->
         )
     named = [_user(name, first_uid, offset) for offset, name in enumerate((CONTROL, WORKER, STORE))]
     return Users(True, named[0], named[1], named[2], tuple(found), tuple(locks))
+
+
+def ensure_privileged(users: Users, *, first_uid: int | None = None) -> User | None:
+    """Return the privileged worker's user, made if it is missing; None: there is one user for everything.
+
+    Raises:
+        IsolationUnavailableError: it can't be made.
+    """
+    return _user(PRIVILEGED, first_uid, MAX_SLOTS + 3) if users.separate else None
 
 
 def drop_to(user: User) -> None:

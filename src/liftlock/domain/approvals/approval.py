@@ -17,6 +17,7 @@ from liftlock.domain.approvals.people import Approver
 from liftlock.domain.approvals.sshsig import parse_ssh_key, verify_ssh
 from liftlock.domain.inputs.minisign import parse_key, parse_signature, verify
 from liftlock.errors import InputValidationError
+from liftlock.values.json import UNDECODABLE
 
 Verdict = Literal["approve", "reject"]
 Method = Literal["ssh", "minisign", "webauthn", "control-plane-attested"]
@@ -25,7 +26,10 @@ MAX_PROOF_CHARS: Final = 16_384
 _LINE: Final = re.compile(r"[^\x00-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]*\Z")
 
 
-class Approval(msgspec.Struct, frozen=True):
+_WIRE: Final = {"operation_id": "operationId", "client_id": "clientId", "proof": "signature"}
+
+
+class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_WIRE):
     """`approver` said `verdict` on the request whose digest is `digest`, through the client `client_id`.
 
     `proof` is the signature: text of SSH or minisign, the assertion's JSON of WebAuthn, empty for a mere session.
@@ -152,7 +156,15 @@ class _Trials:
         return InputValidationError(f"signature: {why}")
 
 
-def wire(approval: Approval) -> dict[str, Any]:
-    """Return the approval as JSON."""
+def approval_wire(approval: Approval) -> dict[str, Any]:
+    """Return the approval as JSON, with its signature, so that everybody can verify it."""
     found: dict[str, Any] = msgspec.to_builtins(approval)
     return found
+
+
+def read_approval(document: Any) -> Approval:
+    """Return the approval that `document` (JSON, decoded) is; InputValidationError: it is none."""
+    try:
+        return msgspec.convert(document, Approval)
+    except UNDECODABLE as error:
+        raise InputValidationError(f"approval: {error}") from error

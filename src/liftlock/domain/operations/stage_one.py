@@ -127,6 +127,14 @@ def _payload(operation: Operation) -> dict[str, Any]:
         **more,
         "command": stage.command,
         "maxRunTime": stage.max_run_time,
-        "inputs": [source, asked, *more.get("inputs", [])],
+        "inputs": [source, asked, *(_with_instant(each) for each in more.get("inputs", []))],
         "artifacts": [{"name": PREFIX.rstrip("/"), "type": "directory", "path": "artifacts"}],
     }
+
+
+def _with_instant(given: Any) -> Any:
+    """Return the input; a snapshot of an index without an instant is as of the request."""
+    snapshot = given.get("index-snapshot") if isinstance(given, dict) else None
+    if not isinstance(snapshot, dict) or "before" in snapshot:
+        return given
+    return {**given, "index-snapshot": {**snapshot, "before": {"$fromNow": "0 seconds"}}}

@@ -1,0 +1,1 @@
+"""Package indexes by their own protocols."""

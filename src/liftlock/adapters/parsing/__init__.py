@@ -1,0 +1,1 @@
+"""A process that parses what is hostile, and can do nothing else."""

@@ -1,0 +1,85 @@
+"""What a privileged operation is: a class with settings that are checked at the start, and one thing that it does.
+
+Source: docs/how-to/write-a-privileged-operation.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from liftlock.domain.approvals.request import FrozenRequest
+from liftlock.domain.operations.definition import Operation
+from liftlock.errors import LiftlockError
+from liftlock.ports.confined_parser import ConfinedParser, Parsing
+from liftlock.ports.package_index import PackageIndex
+from liftlock.ports.target_repository import TargetRepository
+from liftlock.values.secret import Secret
+
+
+class PerformRefusedError(LiftlockError):
+    """What crossed, or the place that it is for, is not as it has to be: `rule` is permanent; nothing was done."""
+
+    code = "PerformRefused"
+
+
+class WrongSettingsError(LiftlockError):
+    """An operation's `stage2.settings` are not what its kind takes; the message names the field."""
+
+    code = "WrongSettings"
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What privileged operations may use of the world."""
+
+    parser: ConfinedParser
+    index: PackageIndex
+    repository: TargetRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One admitted request: `files` by path, each with the digest that was approved; `secret` opens one by its name within the operation."""
+
+    request: FrozenRequest
+    operation: Operation
+    files: Mapping[str, bytes]
+    secret: Callable[[str], Secret]
+    note: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """What was done, in words and as JSON; without secrets."""
+
+    summary: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class PrivilegedOperation(Protocol):
+    """One kind. `parsings`: what its content is parsed by, in the confined process."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in `stage2.kind`."""
+        ...
+
+    @property
+    def parsings(self) -> Mapping[str, Parsing]:
+        """Parsings of its own, named `<kind>.<parsing>`; those of liftlock are there anyway."""
+        ...
+
+    def check(self, operation: Operation) -> None:
+        """Return if the operation's settings, secrets and contract are such that this can be performed; WrongSettingsError."""
+        ...
+
+    async def perform(self, work: Work, tools: Tools) -> Performed:
+        """Do it. May be called again for the same request, if the process died: then it finishes what was begun.
+
+        Raises:
+            PerformRefusedError, InputValidationError: what crossed is not in order; nothing was done.
+            LiftlockError: it could not be done; the message says what was.
+        """
+        ...
