@@ -52,7 +52,7 @@ class Repository:
     def make(cls, folder: Path, example: str) -> Repository:
         made = cls(folder)
         folder.mkdir(parents=True)
-        made.git("init", "--quiet", "--bare", "-b", "main", str(made.bare), where=folder)
+        made.git("init", "--quiet", "--bare", "--shared=all", "-b", "main", str(made.bare), where=folder)
         shutil.copytree(
             ROOT / "examples" / example,
             made.clone,
