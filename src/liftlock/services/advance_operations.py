@@ -8,15 +8,16 @@ Source: docs/reference/operations.md#states
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from liftlock.domain.approvals.counting import Rules, Tally, count
 from liftlock.domain.approvals.request import FrozenRequest
 from liftlock.domain.operations.definition import Operation
-from liftlock.domain.operations.freezing import Broken, Facts, freeze
+from liftlock.domain.operations.freezing import Broken, ChainBytes, Facts, Stored, freeze
 from liftlock.domain.operations.stages import Impossible, OperationEvent, after
 from liftlock.domain.tasks.statuses import Task
 from liftlock.errors import ConflictError, LiftlockError, NotFoundError
@@ -30,13 +31,24 @@ from liftlock.ports.trusted_keys import TrustedKeys
 from liftlock.services.configured_operations import ACTOR, ConfiguredOperations
 from liftlock.services.observe_push import ObservePush
 from liftlock.services.request_operation import TOPIC, asked_of
-from liftlock.services.stage_one_run import StageOneRun
 from liftlock.services.stage_two import StageTwo
 
 CHANNEL: Final = "operations"
 LEASE: Final = timedelta(seconds=30)
 BATCH: Final = 100
 _log = structlog.get_logger(__name__)
+
+
+class StageOneEvidence(Protocol):
+    """What stage 1 left; see `stage_one_run`."""
+
+    async def chain(self, task_id: str, run_id: int) -> ChainBytes | Broken:
+        """Return the chain of trust and its signature, or why there is none."""
+        ...
+
+    async def stored(self, task_id: str, run_id: int) -> Mapping[str, Stored]:
+        """Return artifact → what is stored, of what would cross."""
+        ...
 
 
 class AdvanceOperations:
@@ -48,7 +60,7 @@ class AdvanceOperations:
         store: OperationStore,
         tasks: TaskStore,
         stage_two: StageTwo,
-        run: StageOneRun,
+        run: StageOneEvidence,
         keys: TrustedKeys,
         pushes: PushStore,
         observe: ObservePush,
