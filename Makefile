@@ -47,6 +47,7 @@ docs: ## write the parts of docs/ that are made from the code
 	@scripts/bootstrap test
 	@.venv/bin/python scripts/cli_reference.py
 	@.venv/bin/python scripts/api_reference.py
+	@.venv/bin/python scripts/configuration_reference.py
 	@.venv/bin/python scripts/compatibility.py
 	@.venv/bin/python scripts/attack_list.py
 

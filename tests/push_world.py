@@ -12,6 +12,7 @@ from access_world import NOW, World
 from fakes.counted_entropy import CountedEntropy
 from fakes.fake_repository import FakeRepository
 from liftlock.adapters.keys.sealing import KeyFileSealer
+from liftlock.adapters.sql.configuration_store import SqlConfigurationStore
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.hook_store import SqlHookStore
 from liftlock.adapters.sql.push_store import SqlPushStore
@@ -26,6 +27,7 @@ from liftlock.domain.pushes.push import Claim, Push
 from liftlock.ports.doorbells import Ring
 from liftlock.ports.hook_store import FireRecord
 from liftlock.ports.push_store import Admission, PushQuery
+from liftlock.services.action_policies import ActionPolicies
 from liftlock.services.admit_hooks import AdmitHooks
 from liftlock.services.bind_action import BindAction
 from liftlock.services.create_task import CreateTask
@@ -107,6 +109,7 @@ class PushWorld:
     create_task: CreateTask = field(init=False)
     projects: Projects = field(init=False)
     log: PushLog = field(init=False)
+    policies: ActionPolicies = field(init=False)
     admit_hooks: AdmitHooks = field(init=False)
     start: StartDecision = field(init=False)
     watch: WatchPushes = field(init=False)
@@ -126,7 +129,8 @@ class PushWorld:
         self.create_task = CreateTask(self.tasks)
         self.projects = Projects(self.store, self.repository)
         self.log = PushLog(self.store, self.repository)
-        self.admit_hooks = AdmitHooks(self.store, self.hooks, parse_policy(self.policy))
+        self.policies = ActionPolicies(SqlConfigurationStore(self.engine), parse_policy(self.policy))
+        self.admit_hooks = AdmitHooks(self.store, self.hooks, self.policies)
         self.start = StartDecision(
             self.store, self.repository, self.admit_hooks, authorizer, self.create_task, self.clock
         )

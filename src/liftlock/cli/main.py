@@ -41,6 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "hook": Entry("liftlock.cli.hook:hook", "See, simulate and trigger hooks."),
     "gate": Entry("liftlock.cli.gate:gate", "Keep security fixes from landing by mistake: the push gate."),
     "audit": Entry("liftlock.cli.audit:audit", "See, prove and verify what privilege was used for."),
+    "config": Entry("liftlock.cli.config:config", "Configuration as code: check, plan, apply."),
     "access": Entry("liftlock.cli.access:access", "Explain who may do what, and why."),
 }
 

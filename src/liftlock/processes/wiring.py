@@ -16,6 +16,7 @@ from liftlock.processes.loops import Loop
 from liftlock.processes.parts import (
     access,
     audit,
+    configuration,
     events,
     foundation,
     hooks,
@@ -65,6 +66,7 @@ def build(
         operations_part,
         provenance.part(base),
         integrations.part(base, push_services, fire, operation_services),
+        configuration.part(base),
         _upkeep(base),
     ]
     routes = [route for part in parts for route in part.routes]

@@ -21,9 +21,11 @@ from liftlock.errors import LiftlockError, NotFoundError, RefusedError, RequestA
 from liftlock.ports.envelope import AuditRecord, Envelope, Event
 from liftlock.ports.hook_store import PutHook
 from liftlock.ports.push_store import Admission, Content, PushStore
+from liftlock.services.action_policies import ActionPolicies
 from liftlock.services.authorize import Caller
 from liftlock.services.hooks import Hooks
 from liftlock.values.instants import format_instant
+from liftlock.values.json import digest
 
 ACTOR: Final = "liftlock/hooks"
 BY_POLICY: Final = "policy"
@@ -34,15 +36,16 @@ MAX_REMEMBERED: Final = 1_000
 class AdmitHooks:
     """Brings hooks for actions, and admits them."""
 
-    def __init__(self, store: PushStore, hooks: Hooks, policy: Policy) -> None:
+    def __init__(self, store: PushStore, hooks: Hooks, policies: ActionPolicies) -> None:
         self._store = store
         self._hooks = hooks
-        self._policy = policy
-        self._versions: dict[tuple[ActionHookName, str], str] = {}
+        self._policies = policies
+        self._versions: dict[tuple[ActionHookName, str, str], str] = {}
 
     async def bring(self, push: Push, file: ConfigFile, now: datetime) -> tuple[str, ...]:
         """Make every hook that policy wants for this content; return what an operator should look at."""
-        permissions = self._policy.permissions(push.trust_domain, push.level)
+        policy = await self._policies.current()
+        permissions = policy.permissions(push.trust_domain, push.level)
         if not permissions:
             return (f"policy makes no hooks for {push.trust_domain} at level {push.level}",)
         if file.action_template is None:
@@ -54,7 +57,7 @@ class AdmitHooks:
         for permission in permissions:
             name = ActionHookName(push.trust_domain, push.level, permission, owner.short)
             try:
-                admission = await self._make(name, push, file, now)
+                admission = await self._make(name, push, file, policy, now)
             except StorageError:
                 raise
             except LiftlockError as error:
@@ -128,24 +131,29 @@ class AdmitHooks:
             f"push {owner.push_id} of {owner.project} brought: it brings no hooks, and its actions cannot run"
         )
 
-    async def _make(self, name: ActionHookName, push: Push, file: ConfigFile, now: datetime) -> Admission:
+    async def _make(
+        self, name: ActionHookName, push: Push, file: ConfigFile, policy: Policy, now: datetime
+    ) -> Admission:
         """Store the hook together with what is known of its admission, unless both are there as they should be."""
-        by_policy = self._policy.self_admits(name.trust_domain, name.level, name.permission)
+        by_policy = policy.self_admits(name.trust_domain, name.level, name.permission)
         known = await self._store.admission(name.trust_domain, name.level, name.permission, file.digest)
         settled = known is not None and (known.state == "admitted" or not by_policy)
-        if settled and known is not None and known.hook_digest == self._versions.get((name, file.digest)):
+        schema = policy.input_schema(name.trust_domain, name.permission)
+        key = (name, file.digest, digest(schema))
+        if settled and known is not None and known.hook_digest == self._versions.get(key):
             return known
-        definition = self._define(name, file)
+        definition = self._define(name, file, schema)
         if settled and known is not None and known.hook_digest == definition.version:
             return known
         return await self._put(name, push, file, definition, now, by_policy=by_policy)
 
-    def _define(self, name: ActionHookName, file: ConfigFile) -> HookDefinition:
+    def _define(
+        self, name: ActionHookName, file: ConfigFile, schema: dict[str, Any] | None
+    ) -> HookDefinition:
         """Return the hook's definition; its version is remembered, since most pushes bring the same content again."""
-        schema = self._policy.input_schema(name.trust_domain, name.permission)
         wire = action_hook(name, file.action_template, file.digest, input_schema=schema)
         definition = define_hook(name.group_id, name.hook_id, wire)
-        self._versions[name, file.digest] = definition.version
+        self._versions[name, file.digest, digest(schema)] = definition.version
         while len(self._versions) > MAX_REMEMBERED:
             del self._versions[next(iter(self._versions))]
         return definition
@@ -177,11 +185,12 @@ class AdmitHooks:
 
     async def _expect_another_person(self, caller: Caller, admission: Admission, now: datetime) -> None:
         """Raise if the caller may be one of those who pushed the content, under any name that is known of him."""
-        mine = self._policy.names_of(caller.client_id)
+        policy = await self._policies.current()
+        mine = policy.names_of(caller.client_id)
         pushes = await self._store.bringers(admission.trust_domain, admission.level, admission.digest)
         own = [push for push in pushes if mine & _names(push)]
         if not own:
-            return await self._expect_proof(caller, admission, pushes, now)
+            return await self._expect_proof(caller, admission, pushes, policy, now)
         where = f"push {own[0].id} of {own[0].project}"
         audit = caller.record("pushes.admitHooks", f"content/{admission.digest}", "refused", ownPush=where)
         await self._store.put_admission(admission, caller.envelope(now, audit))
@@ -190,11 +199,11 @@ class AdmitHooks:
         )
 
     async def _expect_proof(
-        self, caller: Caller, admission: Admission, pushes: list[Push], now: datetime
+        self, caller: Caller, admission: Admission, pushes: list[Push], policy: Policy, now: datetime
     ) -> None:
         """Raise if policy wants to know who pushed, and it is only claimed: the caller may be that person."""
         unproven = [push for push in pushes if push.owner_standing != "authenticated"]
-        if not self._policy.proven_pushers_only or not unproven:
+        if not policy.proven_pushers_only or not unproven:
             return
         where = f"push {unproven[0].id} of {unproven[0].project}"
         audit = caller.record(

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+from liftlock.domain.configuration import kinds as configuration
 from liftlock.values.json import encode
 from liftlock.web import openapi
 from liftlock.web.openapi import bodies
@@ -22,6 +23,8 @@ from liftlock.web.validation import SCHEMAS
 COMMON = "common"
 """The folder of the schemas that no body has but documents do."""
 API_VERSION = "v1"
+CONFIGURATION = "configuration"
+"""The folder of the schemas of configuration files, beside those of that service."""
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 _ARGUMENT = re.compile(r"<([^<>*]+)\*?>")
 
@@ -41,6 +44,9 @@ def documents(routes: Iterable[Route], root_url: str) -> dict[str, bytes]:
     for name in SCHEMAS:
         if name.startswith(f"{COMMON}/"):
             made[_common(name)] = published(name, _common(name), root_url)
+    for kind in configuration.FILE_KINDS:
+        path = f"/schemas/{CONFIGURATION}/{API_VERSION}/{kind}.json"
+        made[path] = configuration.schema(kind) | {"$id": f"{root_url}{path}#"}
     manifest = {"references": [root_url + path for path in references]}
     made["/references/manifest.json"] = {"$schema": _kind("manifest-v3", root_url), **manifest}
     return {path: encode(document) for path, document in (made | references).items()}

@@ -89,11 +89,12 @@ def parse_policy(document: Mapping[str, Any]) -> Policy:
     except msgspec.ValidationError as error:
         raise InputInvalidError(f"policy: {error}") from error
     for name, domain in policy.trust_domain.items():
-        _check(f"policy: trust-domain.{name}", domain)
+        check_domain(f"policy: trust-domain.{name}", domain)
     return policy
 
 
-def _check(where: str, domain: DomainPolicy) -> None:
+def check_domain(where: str, domain: DomainPolicy) -> None:
+    """Raise InputInvalidError if a level or a permission of `domain` is none; the message begins with `where`."""
     if not set(domain.levels) <= {1, 2, 3}:
         raise InputInvalidError(f"{where}.levels: expected some of 1, 2, 3")
     for permission in domain.permissions:

@@ -10,21 +10,24 @@ from liftlock.adapters.doorbells.drop_box import DropBox
 from liftlock.adapters.git.mirror import GitMirrors
 from liftlock.adapters.mercurial.by_kind import MirrorsByKind
 from liftlock.adapters.mercurial.mirror import MercurialMirrors
+from liftlock.adapters.sql.configuration_store import SqlConfigurationStore
 from liftlock.adapters.sql.push_store import SqlPushStore
 from liftlock.domain.actions.policy import Policy, parse_policy
 from liftlock.errors import InputInvalidError
 from liftlock.processes.loops import Loop
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.processes.parts.hooks import HookServices
+from liftlock.services.action_policies import ActionPolicies
 from liftlock.services.admit_hooks import AdmitHooks
 from liftlock.services.bind_action import BindAction
+from liftlock.services.bring_hooks import BringHooks
 from liftlock.services.observe_push import ObservePush
 from liftlock.services.projects import Projects
 from liftlock.services.push_log import PushLog
 from liftlock.services.retry_decision import RetryDecision
 from liftlock.services.start_decision import StartDecision
 from liftlock.services.watch_pushes import CHANNEL, WatchPushes
-from liftlock.web import api_pushes
+from liftlock.web import api_action_policies, api_pushes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction, PushS
     store = SqlPushStore(base.engine)
     mirrors = base.directory / "mirrors"
     repository = MirrorsByKind({"git": GitMirrors(mirrors), "hg": MercurialMirrors(mirrors)})
-    admit = AdmitHooks(store, hooks.hooks, _policy(base.told.policy))
+    policies = ActionPolicies(SqlConfigurationStore(base.engine), _policy(base.told.policy))
+    admit = AdmitHooks(store, hooks.hooks, policies)
     observe = ObservePush(store, repository, base.clock, base.entropy)
     start = StartDecision(store, repository, admit, base.authorizer, base.create_task, base.clock)
     path = Path(base.told.drop_box) if base.told.drop_box else base.directory / "doorbell"
@@ -60,6 +64,7 @@ def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction, PushS
         RetryDecision(store, watch),
         drop_box=str(drop_box.path),
     )
+    routes += api_action_policies.routes(policies, BringHooks(store, repository, admit))
     guard = BindAction(store, base.tasks, repository, base.authorizer, base.clock)
     loop = Loop("watch pushes", watch.step, LOOK_AT_DROP_BOX_S, CHANNEL)
     return Part(tuple(routes), (loop,)), guard, PushServices(store, observe, repository, watch)
