@@ -26,6 +26,8 @@ class FakeRepository:
     pushes: dict[tuple[str, int], str] = field(default_factory=dict)
     pulls: dict[int, str] = field(default_factory=dict)
     fetched_pulls: set[str] = field(default_factory=set)
+    others: dict[str, bytes] = field(default_factory=dict)
+    """Further files by path, the same at every revision."""
     broken: str | None = None
     fetches: int = 0
 
@@ -69,7 +71,7 @@ class FakeRepository:
         )
 
     async def file(self, project: Project, revision: str, path: str, *, max_bytes: int) -> bytes | None:
-        return self.files[revision] if path == PATH else None
+        return self.files[revision] if path == PATH else self.others.get(path)
 
     async def is_ancestor(self, project: Project, old: str, new: str) -> bool:
         at: str | None = new if old in self.parents else None

@@ -117,6 +117,10 @@ class HookStore(Protocol):
         """Return the name `<group>/<hook>` of every hook, sorted by group and hook."""
         ...
 
+    async def unused(self, before: datetime, after: tuple[str, str], limit: int) -> list[HookRecord]:
+        """Return managed hooks after (group, id) that were neither made, changed nor fired since `before`."""
+        ...
+
     async def create(self, record: HookRecord, envelope: Envelope) -> None:
         """Insert the hook; raise ConflictError if it exists."""
         ...

@@ -133,6 +133,10 @@ class PushStore(Protocol):
         """Return the pushes whose `.taskcluster.yml` has `digest`, at most `MAX_PAGE`, the oldest first."""
         ...
 
+    async def is_at_a_head(self, trust_domain: str, level: int, digest: str) -> bool:
+        """Tell whether the recorded head of some branch was pushed with the `.taskcluster.yml` of `digest`."""
+        ...
+
     async def note_content(
         self, project: str, push_id: int, digest: str, alerts: tuple[str, ...], envelope: Envelope
     ) -> None:

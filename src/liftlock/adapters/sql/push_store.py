@@ -171,6 +171,18 @@ class SqlPushStore:
             )
         )
 
+    async def is_at_a_head(self, trust_domain: str, level: int, digest: str) -> bool:
+        def script() -> Script[bool]:
+            rows = yield Sql(
+                "SELECT 1 FROM push p JOIN project_head h ON h.project = p.project AND h.branch = p.branch"
+                " AND h.revision = p.revision"
+                " WHERE p.config_digest = $3 AND p.trust_domain = $1 AND p.level = $2 LIMIT 1",
+                (trust_domain, level, digest),
+            )
+            return bool(rows)
+
+        return await self._engine.read(script)
+
     async def note_content(
         self, project: str, push_id: int, digest: str, alerts: tuple[str, ...], envelope: Envelope
     ) -> None:

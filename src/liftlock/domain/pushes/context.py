@@ -49,6 +49,47 @@ def push_context(project: Project, push: Push, commit: Commit, *, now: datetime)
     }
 
 
+def cron_context(
+    project: Project,
+    branch: str,
+    revision: str,
+    cron: dict[str, Any],
+    push_id: int | None,
+    *,
+    task_id: str,
+    now: datetime,
+) -> dict[str, Any]:
+    """Return the context of a scheduled run; it has no event.
+
+    Args:
+        cron: As `CronEntry.context` returns it.
+        push_id: The push that brought the revision; None if it was there when the project was registered.
+    """
+    return {
+        "tasks_for": "cron",
+        "cron": cron,
+        "push": {
+            "owner": "cron",
+            "comment": "",
+            "pushlog_id": "-1" if push_id is None else str(push_id),
+            "pushdate": int(now.timestamp()),
+            "revision": revision,
+            "base_revision": revision,
+            "branch": branch,
+        },
+        "repository": {
+            "url": project.identity,
+            "base_url": project.identity,
+            "project": project.name,
+            "level": str(project.level),
+            "type": project.vcs,
+        },
+        "ownTaskId": task_id,
+        "taskGroupId": task_id,
+        "now": format_instant(now),
+    }
+
+
 def _event(project: Project, push: Push, commit: Commit) -> dict[str, Any]:
     path = project.identity.removeprefix("https://").partition("/")[2]
     owner, _, name = path.rpartition("/")

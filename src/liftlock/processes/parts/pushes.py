@@ -11,6 +11,7 @@ from liftlock.adapters.git.mirror import GitMirrors
 from liftlock.adapters.mercurial.by_kind import MirrorsByKind
 from liftlock.adapters.mercurial.mirror import MercurialMirrors
 from liftlock.adapters.sql.configuration_store import SqlConfigurationStore
+from liftlock.adapters.sql.cron_store import SqlCronStore
 from liftlock.adapters.sql.push_store import SqlPushStore
 from liftlock.domain.actions.policy import Policy, parse_policy
 from liftlock.errors import InputInvalidError
@@ -24,7 +25,9 @@ from liftlock.services.bring_hooks import BringHooks
 from liftlock.services.observe_push import ObservePush
 from liftlock.services.projects import Projects
 from liftlock.services.push_log import PushLog
+from liftlock.services.retire_hooks import RetireHooks
 from liftlock.services.retry_decision import RetryDecision
+from liftlock.services.run_cron import RunCron
 from liftlock.services.start_decision import StartDecision
 from liftlock.services.watch_pushes import CHANNEL, WatchPushes
 from liftlock.web import api_action_policies, api_pushes
@@ -66,8 +69,23 @@ def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction, PushS
     )
     routes += api_action_policies.routes(policies, BringHooks(store, repository, admit))
     guard = BindAction(store, base.tasks, repository, base.authorizer, base.clock)
-    loop = Loop("watch pushes", watch.step, LOOK_AT_DROP_BOX_S, CHANNEL)
-    return Part(tuple(routes), (loop,)), guard, PushServices(store, observe, repository, watch)
+    cron = RunCron(
+        SqlCronStore(base.engine),
+        store,
+        repository,
+        base.authorizer,
+        base.create_task,
+        base.leases,
+        base.clock,
+        base.entropy,
+    )
+    retire = RetireHooks(hooks.store, store, base.leases, base.clock, holder=base.holder)
+    loops = (
+        Loop("watch pushes", watch.step, LOOK_AT_DROP_BOX_S, CHANNEL),
+        Loop("start scheduled runs", cron.step, 20),
+        Loop("retire hooks of actions", retire.step, 3600),
+    )
+    return Part(tuple(routes), loops), guard, PushServices(store, observe, repository, watch)
 
 
 def _policy(text: str | None) -> Policy:
