@@ -20,7 +20,7 @@ from liftlock.ports.hook_store import FireRecord, HookRecord
 from liftlock.values.instants import to_ms
 
 _SELECT = f"SELECT {HOOK_COLUMNS} FROM hook"  # noqa: S608 -- constant columns
-_UNUSED = _SELECT + (
+_UNUSED = (
     " WHERE managed = 1 AND modified < $1 AND (hook_group_id, hook_id) > ($2, $3)"
     " AND NOT EXISTS (SELECT 1 FROM hook_fire f WHERE f.hook_group_id = hook.hook_group_id"
     " AND f.hook_id = hook.hook_id AND f.at >= $1) ORDER BY hook_group_id, hook_id LIMIT $4"
@@ -77,7 +77,7 @@ class SqlHookStore:
     async def unused(self, before: datetime, after: tuple[str, str], limit: int) -> list[HookRecord]:
         def script() -> Script[list[HookRecord]]:
             rows = yield Sql(
-                _UNUSED,
+                f"{_SELECT}{_UNUSED}",
                 (to_ms(before), *after, limit),
             )
             return [hook_of(row) for row in rows]
