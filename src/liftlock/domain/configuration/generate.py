@@ -170,7 +170,8 @@ def _policy(said: Any) -> dict[str, Any]:
 def _hooks(folder: Folder, to: Collector) -> None:
     for hook in folder.hooks.values():
         to.attempt(hook, lambda entry=hook: _hook(entry))  # type: ignore[misc] # bound now, called at once
-        to.give(f"hook-id:{hook.name}", hook.said.scopes, hook.place, f"Of the hook {hook.name}.")
+        if hook.said.scopes:
+            to.give(f"hook-id:{hook.name}", hook.said.scopes, hook.place, f"Of the hook {hook.name}.")
         for group in hook.said.triggered_by:
             if group not in folder.groups:
                 to.problems.append(

@@ -159,6 +159,7 @@ class EscalationGraph:
             "client": sorted(self._clients),
             "push": sorted({right.role_id for right in self._pushes}),
         }
+        self._pushed_by = self._places_pushed()
         self._scopes: dict[Place, ScopeSet] = {}
         self._ways: dict[Place, tuple[_Way, ...]] = {}
 
@@ -224,11 +225,23 @@ class EscalationGraph:
                 low, high = _covered(held, prefix, self._names[_KIND_OF[means]])
                 if low < high:
                     yield _Way(means, prefix, held, low, high)
-        for right in self._pushes:
-            for held in scopes if scopes.satisfies(right.scope) else ():
-                if satisfies(held, right.scope):
-                    at = bisect_left(self._names["push"], right.role_id)
-                    yield _Way("push", right.scope, held, at, at + 1)
+        for needed, places in self._pushed_by.items():
+            if scopes.satisfies(needed):
+                held = next(scope for scope in scopes if satisfies(scope, needed))
+                for low, high in places:
+                    yield _Way("push", needed, held, low, high)
+
+    def _places_pushed(self) -> dict[str, list[tuple[int, int]]]:
+        """Return by the scope that lets push: from where up to where in the sorted roles of pushes."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for right in sorted(self._pushes, key=lambda right: right.role_id):
+            at = bisect_left(self._names["push"], right.role_id)
+            runs = found.setdefault(right.scope, [])
+            if runs and runs[-1][1] >= at:
+                runs[-1] = runs[-1][0], at + 1
+            else:
+                runs.append((at, at + 1))
+        return found
 
 
 class Hunt:
