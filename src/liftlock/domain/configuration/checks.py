@@ -155,6 +155,16 @@ def never(whole: Whole) -> Iterator[Problem]:
             yield Problem(entry.place, f"never from {said.from_} to {said.to}:\n{path}")
 
 
+def operations_name_real_projects(whole: Whole) -> Iterator[Problem]:
+    """Every operation is of a project that there is."""
+    for name, operation in whole.folder.operations.operations.items():
+        if operation.project not in whole.folder.projects:
+            yield Problem(
+                Place("operations.yml"),
+                f"operations.{name}: project: there is no project {operation.project}",
+            )
+
+
 CHECKS: Final[dict[str, Check]] = {
     "roles go together": roles_go_together,
     "no level-3 scope is reached from level 1": no_level_3_from_level_1,
@@ -164,6 +174,7 @@ CHECKS: Final[dict[str, Check]] = {
     "listed groups alone trigger listed hooks": listed_groups_alone_trigger,
     "no payload is spliced into a shell command": no_spliced_shell,
     "payloads are bounded": bounded_payloads,
+    "operations name real projects": operations_name_real_projects,
     "what must never be reached is not": never,
 }
 """Name → check, in the order in which they run."""

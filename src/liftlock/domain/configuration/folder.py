@@ -27,11 +27,13 @@ from liftlock.domain.configuration.kinds import (
     Settings,
 )
 from liftlock.domain.configuration.reading import FilesRefusedError, Place, Problem, read_yaml
+from liftlock.domain.operations.definition import OperationSet, parse_operations
 from liftlock.domain.pushes.gate_policy import parse_policy
-from liftlock.errors import InputInvalidError
+from liftlock.errors import InputInvalidError, InputValidationError
 
 SETTINGS: Final = "liftlock.yml"
 GATE: Final = "gate.toml"
+OPERATIONS: Final = "operations.yml"
 T = TypeVar("T")
 
 
@@ -62,6 +64,7 @@ class Folder:
     pools: Entries[PoolEntry] = field(default_factory=dict)
     secrets: Entries[SecretEntry] = field(default_factory=dict)
     never: tuple[Entry[NeverEntry], ...] = ()
+    operations: OperationSet = field(default_factory=OperationSet)
 
 
 def kind_of(file: str) -> str | None:
@@ -71,8 +74,8 @@ def kind_of(file: str) -> str | None:
     """
     if file == SETTINGS:
         return "liftlock"
-    if file == GATE:
-        return "gate"
+    if file in _ELSEWHERE:
+        return file
     top, below, _ = file.partition("/")
     if not file.endswith((".yml", ".yaml")):
         return None
@@ -96,13 +99,14 @@ def read_folder(files: Mapping[str, bytes]) -> Folder:
         )
     if reader.problems or settings is None:
         raise FilesRefusedError(reader.problems)
-    return Folder(settings, **cast(Any, reader.found))
+    return Folder(settings, operations=reader.operations, **cast(Any, reader.found))
 
 
 class _Reader:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.settings: Settings | None = None
+        self.operations = OperationSet()
         self.found: dict[str, Any] = {kind: () if kind in LISTS else {} for kind in ENTRIES}
 
     def read(self, file: str, content: bytes) -> None:
@@ -112,8 +116,8 @@ class _Reader:
             if kind is None:
                 self.problems.append(_of_no_kind(file))
                 return
-            if kind == "gate":
-                _check_gate(file, content)
+            if kind in _ELSEWHERE:
+                self.operations = _check_elsewhere(file, content) or self.operations
                 return
             document = read_yaml(file, content)
             if document is None:
@@ -153,9 +157,18 @@ def _of_no_kind(file: str) -> Problem:
     return Problem(Place(file), f"expected one of {known}, {GATE}, or a folder of such a name")
 
 
-def _check_gate(file: str, content: bytes) -> None:
+def _check_elsewhere(file: str, content: bytes) -> OperationSet | None:
+    """Check a file that is given to another program, with that program's parser; return what operations it has."""
     try:
-        parse_policy(content.decode("utf-8"), what="gate policy")
-    except (UnicodeDecodeError, InputInvalidError) as error:
-        said = error.message if isinstance(error, InputInvalidError) else str(error)
+        text = content.decode("utf-8")
+        if file == GATE:
+            parse_policy(text, what="gate policy")
+            return None
+        return parse_operations(text)
+    except (UnicodeDecodeError, InputInvalidError, InputValidationError) as error:
+        said = str(error) if isinstance(error, UnicodeDecodeError) else error.message
         raise FilesRefusedError([Problem(Place(file), said)]) from error
+
+
+_ELSEWHERE: Final = (GATE, OPERATIONS)
+"""Files that are checked here, and given to the programs that read them by their operators."""

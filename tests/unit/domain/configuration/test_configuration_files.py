@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from configuration_files import FILES, HOOK, files, made, problems
+from liftlock.domain.configuration.checks import operations_name_real_projects
 from liftlock.domain.configuration.folder import read_folder
+from liftlock.domain.configuration.generate import generate
 from liftlock.domain.configuration.kinds import ENTRIES, schema
 from liftlock.domain.configuration.reading import FilesRefusedError
 from liftlock.domain.configuration.resources import Key
+from liftlock.domain.configuration.whole import Whole
 
 
 @pytest.mark.parametrize(
@@ -111,6 +114,32 @@ def test_the_gates_policy_is_checked_where_it_stands() -> None:
         read_folder(files() | {"gate.toml": b"version = 1\n[limits]\nshown-bugs = 9\n"})
     assert str(refused.value) == "gate.toml: gate policy: limits.shown-bugs: expected 0 to 3, found 9"
     read_folder(files() | {"gate.toml": b"version = 1\n"})
+
+
+OPERATION = b"""\
+operations:
+  format:
+    description: Run the formatter
+    project: %s
+    stage1: {queue: local/unprivileged, command: [[ruff, format]]}
+    contract: {files: [{names: "*.patch", type: text, least: 0, most: 1, maxBytes: 1000}]}
+    stage2: {kind: push-branch, settings: {}, secrets: {}}
+"""
+
+
+def test_operations_are_checked_by_their_own_parser() -> None:
+    with pytest.raises(FilesRefusedError) as refused:
+        read_folder(files() | {"operations.yml": b"operation: {}\n"})
+    assert str(refused.value).startswith(
+        "operations.yml: operations file: expected only operations and approvers at the top, found 'operation'"
+    )
+    for project, expected in (
+        (b"app", []),
+        (b"nothing", ["operations.format: project: there is no project nothing"]),
+    ):
+        folder = read_folder(files() | {"operations.yml": OPERATION % project})
+        found = operations_name_real_projects(Whole(folder, generate(folder)))
+        assert [problem.message for problem in found] == expected
 
 
 def test_aliases_are_counted_each_time_and_deep_values_are_refused() -> None:
