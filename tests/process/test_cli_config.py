@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 import subprocess
 import sys
@@ -247,3 +248,33 @@ def test_e4_the_example_passes_and_the_shipped_checks_run_as_tests() -> None:
     )
     assert ended.returncode == 0, ended.stdout
     assert "test_configuration[payloads are bounded] PASSED" in ended.stdout
+
+
+def test_e4_what_a_server_has_is_exported_to_files_that_make_the_same(
+    api: Api, run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "secrets.yml").unlink()
+    assert run("apply", folder, "--yes")[0] == Exit.OK
+    for command in ("export", "import"):
+        status, said = run(command, tmp_path / command, "--name", "again")
+        assert status == Exit.OK, said
+        assert run(command, tmp_path / command)[0] == Exit.USAGE
+    status, plan = planned(run, tmp_path / "export")
+    assert (status, plan["changes"]) == (Exit.OK, [])
+    assert plan["unchanged"] > 15
+    assert not (tmp_path / "import" / "projects.yml").exists()
+    assert (tmp_path / "import" / "roles.yml").read_text() == (tmp_path / "export" / "roles.yml").read_text()
+
+
+def test_a16_two_configurations_are_compared_by_what_they_let_whom_reach(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    after = tmp_path / "after"
+    shutil.copytree(folder, after)
+    assert main.run(["access", "diff", str(folder), str(after)]) == Exit.OK
+    assert capsys.readouterr().out == "nobody reaches more than before\n"
+    (after / "hooks.yml").write_text(HOOKS.replace("scopes: [x]", "scopes: ['secrets:get:other']"))
+    assert main.run(["access", "diff", str(folder), str(after), "--json"]) == Exit.PLAN_HAS_CHANGES
+    [gain] = json.loads(capsys.readouterr().out)
+    assert (gain["who"], gain["scopes"]) == ("group managers", ["secrets:get:other"])
+    assert "1. group managers triggers the hook tools/one" in gain["path"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from liftlock.cli import access_paths
+from liftlock.cli import access_diff, access_paths
 from liftlock.cli.client import Api
 from liftlock.cli.command import api_command
 from liftlock.cli.exit_codes import Exit
@@ -19,7 +19,13 @@ def access() -> None:
     """Explain who may do what, and why."""
 
 
-for command in (access_paths.paths, access_paths.reach, access_paths.who, access_paths.check):
+for command in (
+    access_paths.paths,
+    access_paths.reach,
+    access_paths.who,
+    access_paths.check,
+    access_diff.diff,
+):
     access.add_command(command)
 
 

@@ -9,6 +9,7 @@ import click
 
 from liftlock.cli.client import Api
 from liftlock.cli.command import api_command, json_option
+from liftlock.cli.config_export import export, import_
 from liftlock.cli.config_run import Intent, apply_plan, failed_checks, make_plan, read_intent
 from liftlock.cli.exit_codes import Exit
 from liftlock.cli.failures import VerificationFailedError
@@ -23,6 +24,10 @@ _FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=Fal
 @click.group()
 def config() -> None:
     """Check, plan and apply the configuration: projects, grants, hooks, clients, pools."""
+
+
+config.add_command(export)
+config.add_command(import_)
 
 
 @config.command()

@@ -171,6 +171,7 @@ def _kind(node: yaml.Node) -> str:
 
 
 _MAKE = yaml.constructor.SafeConstructor()
+_TEXT: Final = "tag:yaml.org,2002:str"
 _SCALARS: Final = {
     "tag:yaml.org,2002:int": _MAKE.construct_yaml_int,
     "tag:yaml.org,2002:float": _MAKE.construct_yaml_float,
@@ -192,10 +193,15 @@ class _Values:
             bound = f"{MAX_NODES} values" if self.left < 0 else f"{MAX_DEPTH} levels"
             raise refused(Place(self.file, node.start_mark.line + 1), f"expected at most {bound}")
         if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
+            return node.value if node.tag == _TEXT else self._scalar(node)
         if isinstance(node, yaml.SequenceNode):
             return [self.of(item, depth + 1) for item in node.value]
-        return {key: self.of(value.node, depth + 1) for key, _, value in Located(self.file, node).entries()}
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value in found:
+                list(Located(self.file, node).entries())
+            found[key.value] = self.of(value, depth + 1)
+        return found
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         make = _SCALARS.get(node.tag)

@@ -78,4 +78,12 @@ CHECKS: dict[str, Check] = {
     "audit-edited": Check("E5", "an audit row is edited in the database, and audit verify names it"),
     "killed": Check("E1", "the control plane, killed, comes back by itself and finishes what was running"),
     "restarted": Check("E1", "stopped and started again, everything is still there"),
+    "configuration": Check(
+        "A16",
+        "a configuration that opens a two-hop path from level 1 to a release secret is stopped, with the path",
+    ),
+    "trains": Check(
+        "A10",
+        "a push that changes .taskcluster.yml has its actions at once, and an older push's work on by theirs",
+    ),
 }

@@ -23,6 +23,7 @@ from liftlock.processes.demo import (
     forge_app,
     scene_audit,
     scene_caches,
+    scene_configuration,
     scene_developer,
     scene_events,
     scene_inputs,
@@ -145,6 +146,7 @@ def _play(stage: Stage) -> None:
         scene_events.play(stage, people.developer)
         scene_audit.play(stage)
         scene_restart.play(stage, people.developer)
+        scene_configuration.play(stage, people.developer, CHECKOUT / "examples/configuration")
     except (DifferenceError, LiftlockError) as error:
         _say(f"\nThe demo can't go on: {error}")
 

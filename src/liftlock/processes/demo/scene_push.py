@@ -25,15 +25,15 @@ def play(stage: Stage, developer: Person) -> None:
     """
     stage.say("\nRobin pushes the example project, and then a change to it.")
     with stage.report.check("push"):
-        first = _push(stage, "Convert units exactly")
+        first = push_change(stage, "Convert units exactly")
         readme = stage.repository.clone / "README.md"
         readme.write_text(readme.read_text(encoding="utf-8") + NEWS, encoding="utf-8")
-        second = _push(stage, "Mention nautical miles")
+        second = push_change(stage, "Mention nautical miles")
         expect_equal("the numbers in the push log", (first.number, second.number), (1, 2))
     stage.report.demand("push")
     with stage.report.check("graph"):
         for push in stage.pushes:
-            _run(stage, push)
+            run_group(stage, push)
     stage.report.demand("graph")
     with stage.report.check("scopes"):
         for push in stage.pushes:
@@ -44,7 +44,8 @@ def play(stage: Stage, developer: Person) -> None:
         _check_offer(stage, developer)
 
 
-def _push(stage: Stage, message: str) -> Pushed:
+def push_change(stage: Stage, message: str) -> Pushed:
+    """Commit and push everything; return the push, whose decision task exists."""
     revision = stage.repository.commit(message)
     stage.say(f"robin $ git push origin {BRANCH}")
     for line in stage.repository.push().splitlines():
@@ -79,7 +80,8 @@ def push_log(stage: Stage) -> list[dict[str, Any]]:
     return list(stage.root.api.all_pages("pushes", "project", PROJECT, "pushes", key="pushes"))
 
 
-def _run(stage: Stage, push: Pushed) -> None:
+def run_group(stage: Stage, push: Pushed) -> None:
+    """Watch the push's group until all of it has completed, as it should."""
     stage.say(f"\nThe task group of push {push.number}:")
     tasks = stage.watch.until(
         push.group,
