@@ -104,3 +104,27 @@ def test_a_chain_that_does_not_hold_is_no_base_of_a_comparison(here: Up, tmp_pat
     keys.write_text(json.dumps({"version": 1, "pools": [], "certificates": [], "revoked": []}))
     status, _, told = again(here, task_id, "--keys", str(keys))
     assert status == Exit.VERIFICATION_FAILED, told
+
+
+def test_a_pools_level_is_what_its_policy_says(tmp_path: Path) -> None:
+    """A task that says level 3 in a pool of level 1 makes level-1 artifacts, for every verifier."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text("level = 1")
+    with up("--pool-policy", str(policy)) as low:
+        queue, task_id = taskcluster.Queue(low.options()), taskcluster.slugId()
+        payload = {"command": ["true"], "maxRunTime": 60}
+        definition = document(
+            datetime.now(UTC), taskQueueId=QUEUE, payload=payload, schedulerId="demo-level-3"
+        )
+        queue.createTask(task_id, definition)
+        while queue.status(task_id)["status"]["state"] in ("unscheduled", "pending", "running"):
+            time.sleep(0.1)
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **low.environment()}
+        command = [LIFTLOCK, "task", "verify", "--json", "--level", "3", task_id]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == Exit.VERIFICATION_FAILED
+        said = json.loads(done.stdout)
+        assert said["level"] == 1
+        assert any("below level 3" in check["text"] for check in said["checks"])

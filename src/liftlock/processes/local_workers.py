@@ -24,8 +24,6 @@ from liftlock.processes.worker_settings import WorkerSettings
 
 QUEUE = "local/unprivileged"
 GROUP = "local"
-LEVEL = 3
-"""The highest level that the local workers may vouch for."""
 WORKER_GRACE_S = 20.0
 
 

@@ -29,7 +29,7 @@ from liftlock.processes.certifying import Certifier
 from liftlock.processes.integrations_file import Integrations, read_integrations
 from liftlock.processes.journal import configure_logging
 from liftlock.processes.local_privileged import LocalPrivileged
-from liftlock.processes.local_workers import LEVEL, QUEUE, LocalWorkers
+from liftlock.processes.local_workers import QUEUE, LocalWorkers
 from liftlock.processes.settings import ControlPlaneSettings, StaticClientSettings
 from liftlock.processes.supervisor import Child, Supervisor
 
@@ -196,7 +196,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
     host = f"[{options.host}]" if ":" in options.host else options.host
     root_url = f"http://{host}:{listening.getsockname()[1]}"
     root_token = _root_credentials(options.state_dir, root_url)
-    certifier = Certifier(options.state_dir, QUEUE, LEVEL, SystemClock(), SystemEntropy())
+    certifier = Certifier(options.state_dir, QUEUE, options.pool_policy.level, SystemClock(), SystemEntropy())
     workers = LocalWorkers.prepare(
         options.state_dir,
         options.workers,

@@ -69,14 +69,14 @@ class CacheRule(_Table, frozen=True):
 
 
 class PoolPolicy(_Table, frozen=True):
-    """`private_addresses`: `address:port` of loopback, link-local or private addresses that may be connected to.
+    """`level`: the highest that the pool's workers may vouch for. `private_addresses`: `address:port` of loopback, link-local or private addresses that may be connected to.
 
     `registries`: name → base address of OCI registries. `layouts`: name → directory of an OCI layout.
     `producers`: level ("1" to "3") → pools that may make what tasks of that level read; a level that is not named:
     every pool whose key vouches for it.
     """
 
-    level: int = 1
+    level: int = 3
     digests_required: bool = True
     private_addresses: tuple[str, ...] = ()
     keys: dict[str, Key] = {}
