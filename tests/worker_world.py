@@ -14,6 +14,7 @@ from fakes.fake_queue_client import FakeQueueClient
 from liftlock.adapters.downloads.addresses import Addresses
 from liftlock.adapters.downloads.client import HttpDownloader
 from liftlock.adapters.downloads.dialer import GuardedDialer
+from liftlock.adapters.sigstore_bundles.verifier import SigstoreVerifier
 from liftlock.adapters.store_files.store import FileInputStore
 from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
 from liftlock.adapters.system.clock import SystemClock
@@ -115,6 +116,7 @@ async def world(
             policy=policy,
             downloader=downloader,
             dialer=GuardedDialer(Addresses(policy.private_addresses)),
+            bundles=SigstoreVerifier(),
         )
         stop = asyncio.Event()
         serving = asyncio.create_task(Worker(parts).serve(stop, grace_s=grace_s))

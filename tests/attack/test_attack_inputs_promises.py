@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fakes.fake_queue_client import answer
+from fakes.sigstore_world import IDENTITY, ISSUER, SigstoreWorld
 from hostile_server import HostileServer, hostile_server
 from liftlock.domain.inputs import minisign
 from liftlock.domain.inputs.package_lock import parse_package_lock
@@ -144,9 +145,26 @@ async def test_a_pool_requires_digests_and_signatures(tmp_path: Path) -> None:
         outcome, log, manifest = await given(worker, url=url, sha256=SHA256, verify=right)
         assert outcome == "completed", log
         assert manifest["inputs"][0]["signature"]["keyId"] == minisign.parse_key(public).shown_id
-        sigstore = {"sigstore": {"bundle": "x"}}
+        sigstore = {"sigstore": {"key": "upstream", "content": "{}"}}
         outcome, log, _ = await given(worker, url=url, sha256=SHA256, verify=sigstore)
-        assert (outcome, "not offered" in log) == ("malformed-payload", True)
+        assert (outcome, "the pool requires a signature by upstream" in log) == ("malformed-payload", True)
+
+
+@pytest.mark.process
+async def test_a_sigstore_bundle_is_fetched_and_verified_before_the_task_starts(tmp_path: Path) -> None:
+    sigstore = SigstoreWorld()
+    key = Key("sigstore", sigstore.trusted_root, IDENTITY, ISSUER)
+    async with pool(tmp_path, keys={"upstream": key}) as (worker, server):
+        url = server.file("/f.bin", CONTENT)
+        where = server.file("/f.bin.sigstore.json", sigstore.bundle(CONTENT))
+        right = {"sigstore": {"key": "upstream", "bundle": where}}
+        outcome, log, manifest = await given(worker, url=url, sha256=SHA256, verify=right)
+        assert outcome == "completed", log
+        assert manifest["inputs"][0]["signature"]["identity"] == IDENTITY
+        other = server.file("/g.bin.sigstore.json", sigstore.bundle(b"other"))
+        wrong = {"sigstore": {"key": "upstream", "bundle": other}}
+        outcome, log, _ = await given(worker, url=url, sha256=SHA256, verify=wrong)
+        assert (outcome, "the Sigstore bundle does not hold" in log) == ("malformed-payload", True)
 
 
 @pytest.mark.parametrize("flags", [(), ("-l",)])

@@ -25,6 +25,7 @@ from liftlock.adapters.queue_http.signed_http import SignedHttp
 from liftlock.adapters.sandbox.client import BubblewrapSandbox
 from liftlock.adapters.sandbox.spawn import launcher_settings, spawn_launcher
 from liftlock.adapters.sandbox.users import ensure_users
+from liftlock.adapters.sigstore_bundles.verifier import SigstoreVerifier
 from liftlock.adapters.store_files.store import FileInputStore
 from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
 from liftlock.adapters.system.clock import SystemClock
@@ -188,6 +189,7 @@ async def _rerun(what: Again, channel: socket.socket, state: Path) -> Rerun:
         policy=what.policy,
         downloader=downloader,
         dialer=GuardedDialer(addresses),
+        bundles=SigstoreVerifier(),
     )
     try:
         return await rerun(parts, what.run, what.definition, what.credentials, state / "runs")

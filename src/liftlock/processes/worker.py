@@ -25,6 +25,7 @@ from liftlock.adapters.queue_http.client import HttpQueueClient
 from liftlock.adapters.queue_http.signed_http import SignedHttp
 from liftlock.adapters.sandbox.client import BubblewrapSandbox
 from liftlock.adapters.sandbox.spawn import SpawnedLauncher, spawn_launcher
+from liftlock.adapters.sigstore_bundles.verifier import SigstoreVerifier
 from liftlock.adapters.store_files.store import FileInputStore
 from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
 from liftlock.adapters.system.clock import SystemClock
@@ -58,6 +59,8 @@ def main() -> None:
         launcher = spawn_launcher(told.launcher, told.lock_fds)
         for descriptor in told.lock_fds:
             os.close(descriptor)
+        if any(key.scheme == "sigstore" for key in told.policy.keys.values()):
+            SigstoreVerifier.load()
         if told.user is not None and not read_ahead.readable_by_all():
             for package in _IMPORTED_LATE:
                 read_ahead.import_tree(package)
@@ -120,6 +123,7 @@ async def _serve(told: WorkerSettings, sandbox: Sandbox, stop: asyncio.Event) ->
         policy=told.policy,
         downloader=downloader,
         dialer=GuardedDialer(addresses),
+        bundles=SigstoreVerifier(),
     )
     try:
         sound = await Worker(parts).serve(stop, grace_s=told.grace_s)

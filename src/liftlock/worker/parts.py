@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy
+from liftlock.ports.bundle_verifier import BundleVerifier
 from liftlock.ports.clock import Clock
 from liftlock.ports.dialer import Dialer
 from liftlock.ports.downloads import Downloader
@@ -49,3 +50,4 @@ class Parts:
     policy: PoolPolicy = STRICTEST
     downloader: Downloader | None = None
     dialer: Dialer | None = None
+    bundles: BundleVerifier | None = None

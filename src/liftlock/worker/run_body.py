@@ -213,7 +213,7 @@ class RunBody:
 
     def _make_preparer(self, scratch: Scratch) -> Preparer:
         parts = self._parts
-        signatures = Signatures(parts.policy, parts.downloader, parts.sandbox, scratch)
+        signatures = Signatures(parts.policy, parts.downloader, parts.sandbox, scratch, parts.bundles)
         fetcher = Fetcher(
             queue=parts.queue,
             store=parts.store,

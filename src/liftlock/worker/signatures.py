@@ -1,4 +1,4 @@
-"""Detached signatures of inputs, by keys that the pool's policy names: minisign here, OpenPGP by gpgv in a sandbox."""
+"""Detached signatures of inputs, by keys that the pool's policy names: minisign here, OpenPGP by gpgv in a sandbox, Sigstore offline."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from liftlock.domain.inputs import minisign
 from liftlock.domain.inputs.policy import Key, PoolPolicy
 from liftlock.domain.inputs.promises import MAX_SIGNATURE_CHARS, Signature
 from liftlock.errors import InputValidationError, NotFoundError
+from liftlock.ports.bundle_verifier import BundleTrust, BundleVerifier
 from liftlock.ports.downloads import Downloader
 from liftlock.ports.input_store import Blob, InputRejectedError
 from liftlock.ports.sandbox import Bind, DataFile, Limits, Sandbox, SandboxSpec, Scratch
@@ -27,8 +28,14 @@ class Signatures:
     """Verifies for one run."""
 
     def __init__(
-        self, policy: PoolPolicy, downloader: Downloader | None, sandbox: Sandbox, scratch: Scratch
+        self,
+        policy: PoolPolicy,
+        downloader: Downloader | None,
+        sandbox: Sandbox,
+        scratch: Scratch,
+        bundles: BundleVerifier | None = None,
     ) -> None:
+        self._bundles = bundles
         self._policy = policy
         self._downloader = downloader
         self._sandbox = sandbox
@@ -51,6 +58,8 @@ class Signatures:
                     said = await asyncio.to_thread(_minisign, key, content, blob)
                 case "openpgp":
                     said = await self._openpgp(key, content, blob)
+                case "sigstore":
+                    said = await self._sigstore(key, content, blob)
                 case _:
                     assert_never(signature.scheme)
         except InputValidationError as error:
@@ -64,6 +73,12 @@ class Signatures:
             raise NotFoundError("this worker downloads nothing")
         async with self._downloader.open(signature.url, max_bytes=MAX_SIGNATURE_CHARS) as opened:
             return b"".join([chunk async for chunk in opened.chunks])
+
+    async def _sigstore(self, key: Key, content: bytes, blob: Blob) -> dict[str, Any]:
+        if self._bundles is None:
+            raise NotFoundError("this worker verifies no Sigstore bundles")
+        trust = BundleTrust(key.identity or "", key.issuer or "", key.public)
+        return await asyncio.to_thread(self._bundles.verify, content, blob.sha256, trust)
 
     async def _openpgp(self, key: Key, content: bytes, blob: Blob) -> dict[str, Any]:
         spec = SandboxSpec(

@@ -27,10 +27,15 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
 
 
 class Key(_Table, frozen=True):
-    """A public key: for minisign the line of base64, for openpgp an armoured key block."""
+    """A public key: for minisign the line of base64, for openpgp an armoured key block, for sigstore a trusted root (JSON).
+
+    `identity` and `issuer`: for sigstore only, who must have signed, and who vouched for that.
+    """
 
     scheme: Scheme
     public: str
+    identity: str | None = None
+    issuer: str | None = None
 
 
 class SignatureRule(_Table, frozen=True):
@@ -125,6 +130,7 @@ def parse_policy(text: str) -> PoolPolicy:
             raise InputInvalidError(
                 f"the pool's policy: signatures names the key {rule.key!r}, which keys lacks"
             )
+    _check_keys(policy)
     for level in policy.producers:
         if level not in ("1", "2", "3"):
             raise InputInvalidError(
@@ -133,6 +139,15 @@ def parse_policy(text: str) -> PoolPolicy:
     if not 1 <= policy.level <= 3:
         raise InputInvalidError(f"the pool's policy: level: expected 1, 2 or 3, found {policy.level}")
     return policy
+
+
+def _check_keys(policy: PoolPolicy) -> None:
+    for name, key in policy.keys.items():
+        told = (key.identity is not None, key.issuer is not None)
+        if told != ((True, True) if key.scheme == "sigstore" else (False, False)):
+            raise InputInvalidError(
+                f"the pool's policy: keys.{name}: identity and issuer are required for sigstore, and for nothing else"
+            )
 
 
 def check_declaration(one: Declaration, policy: PoolPolicy) -> None:

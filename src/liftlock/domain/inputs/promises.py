@@ -20,7 +20,8 @@ _SHA512 = re.compile(r"[0-9a-f]{128}\Z", re.ASCII)
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 _URL = re.compile(r"https?://[^\s\x00-\x20\x7f<>\"\\]{1,2000}\Z")
 
-Scheme = Literal["minisign", "openpgp"]
+Scheme = Literal["minisign", "openpgp", "sigstore"]
+SCHEMES: tuple[Scheme, ...] = ("minisign", "openpgp", "sigstore")
 
 
 class Promise(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -73,17 +74,12 @@ def promise(fields: Fields) -> Promise:
 
 
 def signature(value: object, path: str) -> Signature:
-    """Read `{minisign: {key, signature}}` or `{openpgp: {key, signature}}`; a Sigstore bundle is refused as not offered."""
+    """Read `{minisign: {key, signature}}`, `{openpgp: {key, signature}}` or `{sigstore: {key, bundle}}`."""
     fields = Fields(value, path)
-    if fields.has("sigstore"):
-        raise InputValidationError(
-            f"{path}.sigstore: Sigstore bundles are not offered by this worker; expected minisign or openpgp",
-            path=f"{path}.sigstore",
-        )
-    present = [scheme for scheme in ("minisign", "openpgp") if fields.has(scheme)]
+    present = [scheme for scheme in SCHEMES if fields.has(scheme)]
     if len(present) != 1:
-        raise InputValidationError(f"{path}: expected exactly one of minisign, openpgp", path=path)
-    scheme: Scheme = "minisign" if present[0] == "minisign" else "openpgp"
+        raise InputValidationError(f"{path}: expected exactly one of {', '.join(SCHEMES)}", path=path)
+    [scheme] = present
     found = fields.take(scheme, lambda inner, at: _detached(inner, at, scheme))
     fields.done()
     return found
@@ -96,6 +92,6 @@ def _detached(value: object, path: str, scheme: Scheme) -> Signature:
         content = fields.take("content", text(most=MAX_SIGNATURE_CHARS))
         fields.done()
         return Signature(scheme, key, content=content)
-    where = fields.take("signature", url)
+    where = fields.take("bundle" if scheme == "sigstore" else "signature", url)
     fields.done()
     return Signature(scheme, key, url=where)

@@ -1,0 +1,1 @@
+"""Sigstore bundles, verified by the sigstore project's own library, offline."""
