@@ -147,7 +147,7 @@ async def test_a_pool_requires_digests_and_signatures(tmp_path: Path) -> None:
         assert manifest["inputs"][0]["signature"]["keyId"] == minisign.parse_key(public).shown_id
         sigstore = {"sigstore": {"key": "upstream", "content": "{}"}}
         outcome, log, _ = await given(worker, url=url, sha256=SHA256, verify=sigstore)
-        assert (outcome, "the pool requires a signature by upstream" in log) == ("malformed-payload", True)
+        assert (outcome, "a sigstore key that the pool's policy names" in log) == ("malformed-payload", True)
 
 
 @pytest.mark.process
