@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tarfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from fakes.certified_signer import CertifiedSigner, produced
-from hostile_server import hostile_server
+from hostile_server import HostileServer, hostile_server
 from liftlock.domain.inputs.policy import PoolPolicy
 from oci_images import BuiltImage, build, entry, layer, link, sha256, shell_layer
 from worker_world import World, world
@@ -162,6 +163,49 @@ async def test_a_registry_gives_an_image_by_digest_only(tmp_path: Path) -> None:
             made, outcome = await worker.run({"command": ["true"], "image": {"oci": other}})
             assert outcome == "malformed-payload"
             assert "expected a registry of the pool's policy (registry.example)" in worker.queue.log_of(made)
+
+
+def guarded(server: HostileServer, path: str, content: bytes, token: str) -> None:
+    """Serve `content` to who shows the token, and a challenge to everybody else."""
+    server.file(path, content)
+    answer = server.routes[path]
+    assert isinstance(answer, bytes)
+    realm = (
+        f'Bearer realm="{server.url("/token")}",service="registry.example",scope="repository:team/base:pull"'
+    )
+    refusal = f"HTTP/1.1 401 Unauthorized\r\nwww-authenticate: {realm}\r\ncontent-length: 0\r\n\r\n".encode()
+
+    async def give(writer: asyncio.StreamWriter) -> None:
+        is_shown = f"authorization: bearer {token}\r\n" in server.asked[-1].lower()
+        writer.write(answer if is_shown else refusal)
+        await writer.drain()
+
+    server.routes[path] = give
+
+
+@pytest.mark.parametrize("given", ["good", "bad"])
+async def test_a_registry_that_wants_a_token_of_everybody_is_shown_the_one_it_gives(
+    tmp_path: Path, given: str
+) -> None:
+    image = build(SHELL, layer(entry("opt/hello", b"by token\n")))
+    async with hostile_server() as server:
+        for name, content in image.blobs.items():
+            kind = "manifests" if name == image.digest else "blobs"
+            guarded(server, f"/v2/team/base/{kind}/sha256:{name}", content, "good")
+        where = "/token?scope=repository%3Ateam%2Fbase%3Apull&service=registry.example"
+        server.file(where, json.dumps({"token": given}).encode())
+        rules = PoolPolicy(registries={"registry.example": server.url("")}, private_addresses=(server.place,))
+        async with world(tmp_path, policy=rules) as worker:
+            reference = f"registry.example/team/base@sha256:{image.digest}"
+            made, outcome = await worker.run({"command": ["cat", "/opt/hello"], "image": {"oci": reference}})
+            tokens = [head for head in server.asked if head.startswith(f"GET {where} ")]
+            assert len(tokens) == 1, "it is asked for once"
+            assert "authorization" not in tokens[0].lower()
+            if given == "good":
+                assert (outcome, worker.log(made)) == ("completed", "by token\n")
+            else:
+                assert outcome == "resource-unavailable"
+                assert "HTTP 401" in worker.queue.log_of(made)
 
 
 async def test_an_archive_of_another_task_is_an_image(tmp_path: Path) -> None:

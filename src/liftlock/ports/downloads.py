@@ -14,7 +14,7 @@ from liftlock.errors import LiftlockError
 class DownloadFailedError(LiftlockError):
     """An address gave nothing usable: refused, unreachable, too slow, an error status. The message says which.
 
-    The detail `again` is true if it may help to try again.
+    The detail `again` is true if it may help to try again; `challenge` is what a 401 says of how to log in.
     """
 
     code = "DownloadFailed"

@@ -12,7 +12,6 @@ import msgspec
 
 from liftlock.domain.inputs.manifest import Measured
 from liftlock.domain.inputs.oci import (
-    INDEXES,
     MANIFESTS,
     MAX_DOCUMENT_BYTES,
     MAX_LAYER_BYTES,
@@ -34,12 +33,12 @@ from liftlock.ports.downloads import Downloader
 from liftlock.ports.input_store import Blob, InputRejectedError, InputStore
 from liftlock.ports.sandbox import ImageLayer, ImageRequest, Sandbox, Scratch, UnpackRequest
 from liftlock.values.json import decode, digest
-from liftlock.worker.fetching import Fetcher, repeated
+from liftlock.worker.fetching import Fetcher
+from liftlock.worker.registry import RegistryBlobs
 from liftlock.worker.trees import RunTrees
 
 RECIPE = 1
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_ACCEPT = (("accept", ", ".join((*MANIFESTS, *INDEXES))),)
 _READ_BYTES = 1 << 18
 
 
@@ -93,7 +92,8 @@ class Images:
         source = image.source
         match source:
             case Registry():
-                blobs: Blobs = _RegistryBlobs(self._store, self._base(source, image.at), self._downloader)
+                address = self._registry(source, image.at)
+                blobs: Blobs = RegistryBlobs(self._store, address, source.name, self._downloader)
                 return await self._from_blobs(image.sha256, blobs)
             case Layout():
                 directory = self._policy.layouts.get(source.name)
@@ -108,12 +108,12 @@ class Images:
             case _:
                 assert_never(source)
 
-    def _base(self, source: Registry, at: str) -> str:
+    def _registry(self, source: Registry, at: str) -> str:
         address = self._policy.registries.get(source.host)
         if address is None:
             named = ", ".join(sorted(self._policy.registries)) or "it names none"
             raise InputValidationError(f"{at}.oci: expected a registry of the pool's policy ({named})")
-        return f"{address.rstrip('/')}/v2/{source.name}"
+        return address
 
     async def _archive(self, image: Image, source: Archive, files: dict[str, Blob]) -> Blob:
         if image.declaration is not None:
@@ -201,35 +201,6 @@ class Images:
         if sha256 is not None:
             wire["digest"] = f"sha256:{sha256}"
         return ReadyImage(root, config.env, config.command, wire)
-
-
-class _RegistryBlobs:
-    """Blobs of a registry that gives them without a login."""
-
-    def __init__(self, store: InputStore, base: str, downloader: Downloader | None) -> None:
-        self._store = store
-        self._base = base
-        self._downloader = downloader
-
-    async def get(self, found: Descriptor, what: str) -> Blob:
-        """Return the blob; what is stored already is not fetched."""
-        stored = await self._store.verified(found.sha256)
-        if stored is not None:
-            return stored
-        downloader = self._downloader
-        if downloader is None:
-            raise NotFoundError("this worker downloads nothing")
-        is_manifest = found.media_type in (*MANIFESTS, *INDEXES)
-        url = f"{self._base}/{'manifests' if is_manifest else 'blobs'}/sha256:{found.sha256}"
-        most = found.size or MAX_DOCUMENT_BYTES
-
-        async def attempt() -> Blob:
-            async with downloader.open(url, max_bytes=most, headers=_ACCEPT if is_manifest else ()) as opened:
-                return await self._store.add(
-                    opened.chunks, what=what, max_bytes=most, sha256=found.sha256, size=found.size or None
-                )
-
-        return await repeated(attempt)
 
 
 class _LayoutBlobs:

@@ -103,7 +103,11 @@ class HttpDownloader:
 
     def _opened(self, url: str, answer: httpcore2.Response, max_bytes: int) -> Opened:
         if answer.status != 200:
-            raise DownloadFailedError(f"{shown(url)}: HTTP {answer.status}", again=answer.status >= 500)
+            asked = _header(answer, b"www-authenticate")[:2000] if answer.status == 401 else ""
+            more = {"challenge": asked} if asked else {}
+            raise DownloadFailedError(
+                f"{shown(url)}: HTTP {answer.status}", again=answer.status >= 500, **more
+            )
         length = _header(answer, b"content-length")
         if length.isdigit() and int(length) > max_bytes:
             raise DownloadFailedError(
