@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from feed_world import feed_world
 from gate_world import CompiledGitPair, GateWorld, GitPair, MercurialPair, gate_world, record
 
 TIMER = """
@@ -159,6 +160,48 @@ def _history(pair: MercurialPair, commits: int) -> None:
     )
 
 
+def approvals(rounds: int) -> list[Cost]:
+    """Return the time from a click in the tracker until the gate lets the bug pass, with feedd as it is set up by default."""
+    samples = []
+    with feed_world() as world:
+        bug = world.model.file(keywords=("sec-high",))
+        patch = world.model.attach(bug)
+        world.configure(interval_ms=500)
+        world.start()
+        for _ in range(max(3, rounds)):
+            world.model.flag(patch, "sec-approval", "?")
+            world.until(lambda: world.knows(bug))
+            time.sleep(0.3)
+            world.model.flag(patch, "sec-approval", "+")
+            began = time.perf_counter()
+            while world.knows(bug):
+                time.sleep(0.005)
+            samples.append(time.perf_counter() - began)
+    return [Cost("approval in force", "s", samples, 2.0, "after the click")]
+
+
+def connections(world: GateWorld) -> list[Cost]:
+    """Return to what a push of an ordinary bug connects beside the gate's socket, seen by the kernel's tracer."""
+    if shutil.which("strace") is None:
+        return []
+    found = []
+    for pair, program in ((GitPair(world, "traced"), "git"), (MercurialPair(world, "traced-hg"), "hg")):
+        pair.commit("Bug 1234567 - Do something")
+        trace = world.folder / f"trace-{program}"
+        target = [str(pair.server), *(["HEAD:refs/heads/main"] if program == "git" else [])]
+        subprocess.run(
+            ["strace", "-f", "-e", "trace=connect", "-o", str(trace), program, "push", *target],
+            cwd=pair.clone, check=True, capture_output=True,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(world.home), "HGRCPATH": str(world.home / "hgrc")},
+        )  # fmt: skip
+        lines = [line for line in trace.read_text().splitlines() if " connect(" in line]
+        assert sum(str(world.run / "hook.sock") in line for line in lines) == 1
+        # The C library may look for a daemon of names on the same machine, which is no network.
+        others = [line for line in lines if "hook.sock" not in line and "/var/run/nscd/socket" not in line]
+        found.append(Cost(f"{program} push, other connections", "", [float(len(others))], 0.0))
+    return found
+
+
 def settled(measure: Callable[[int], list[Cost]]) -> list[Cost]:
     """Return the attempt, of three at most, with the lowest medians: a machine that is busy otherwise only ever adds."""
     best = measure(0)
@@ -180,6 +223,8 @@ def rows(rounds: int) -> list[Cost]:
         world.fed(*(record(bug) for bug in range(1, SENSITIVE + 1)))
         return [
             *settled(lambda _: decisions(world, rounds)),
+            *settled(lambda _: approvals(rounds)),
+            *connections(world),
             *settled(lambda attempt: git_pushes(world, attempt, rounds)),
             *settled(lambda attempt: mercurial_pushes(world, 1, attempt, rounds)),
             *settled(lambda attempt: mercurial_pushes(world, 100, attempt, rounds)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,10 @@ from liftlock.processes.demo.tracker_server import KEYS, serving
 class FeedWorld:
     """gated, feedd and a tracker, each of which can be ended and started."""
 
-    def __init__(self, gate: GateWorld, model: TrackerModel, address: str) -> None:
+    def __init__(
+        self, gate: GateWorld, model: TrackerModel, address: str, feed_user: int | None = None
+    ) -> None:
+        self.feed_user = feed_user
         self.gate = gate
         self.model = model
         self.address = address
@@ -30,24 +34,47 @@ class FeedWorld:
         self.process: subprocess.Popen[bytes] | None = None
         self.configure()
 
-    def configure(self, mode: str = "extension", more: str = "") -> None:
+    def configure(self, mode: str = "extension", more: str = "", interval_ms: int = 100) -> None:
         self.settings.write_text(
             f'version = 1\ngate = "{self.gate.run}/feed.sock"\n[source.tracker]\naddress = "{self.address}"\n'
-            f'key-file = "{self.key}"\nmode = "{mode}"\ninterval-ms = 100\n{more}\n'
+            f'key-file = "{self.key}"\nmode = "{mode}"\ninterval-ms = {interval_ms}\n{more}\n'
         )
 
-    def start(self) -> None:
+    def keep_secret(self, name: str, text: str) -> None:
+        """Write a file that nobody else can read."""
+        path = self.gate.folder / name
+        path.write_text(text + "\n")
+        path.chmod(0o600)
+
+    def start(self, *options: str, before: tuple[str, ...] = ()) -> None:
+        identity: dict[str, Any] = {}
+        if self.feed_user is not None:
+            identity = {"user": self.feed_user, "group": self.feed_user, "extra_groups": []}
+            self.state.mkdir(exist_ok=True, mode=0o700)
+            for path in (self.state, self.key, self.settings):
+                os.chown(path, self.feed_user, self.feed_user)
+            self.settings.chmod(0o600)
+            (self.gate.folder / "trace").touch()
+            os.chown(self.gate.folder / "trace", self.feed_user, self.feed_user)
         with (self.gate.folder / "feedd.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
+                    *before,
                     *(sys.executable, "-P", "-m", "liftlock.processes.feedd"),
-                    *("--settings", self.settings, "--state", self.state),
+                    *("--settings", self.settings, "--state", self.state, *options),
                 ],
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env={"PATH": "/usr/bin:/bin"},
+                env={"PATH": "/usr/bin:/bin", "FEED_SECRET": "canary-of-the-environment"},
+                **identity,
             )
+
+    @property
+    def pid(self) -> int:
+        """feedd's process id, also where strace has started it: with -D the tracer is the one that detaches."""
+        assert self.process is not None
+        return self.process.pid
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -103,13 +130,16 @@ class FeedWorld:
 
 
 @contextlib.contextmanager
-def feed_world() -> Iterator[FeedWorld]:
-    """Yield a world whose gated runs and whose feedd does not yet."""
-    with gate_world() as gate:
+def feed_world(*, gate_user: int | None = None, feed_user: int | None = None) -> Iterator[FeedWorld]:
+    """Yield a world whose gated runs and whose feedd does not yet; the users: whom they run as, where the test is root."""
+    with gate_world(gate_user=gate_user) as gate:
+        if feed_user is not None:
+            gate.feeder = str(feed_user)
+            gate.set_policy("")
         gate.start()
-        model = TrackerModel()
+        model = TrackerModel(now=int(time.time()))
         with serving(model) as address:
-            made = FeedWorld(gate, model, address)
+            made = FeedWorld(gate, model, address, feed_user)
             try:
                 yield made
             finally:

@@ -111,6 +111,7 @@ class GateWorld:
         self.policy = folder / "gate.toml"
         self.home = folder / "home"
         self.gate_user = gate_user
+        self.feeder = str(os.getuid())
         self.process: subprocess.Popen[bytes] | None = None
         self.feeds: list[Feed] = []
         for path in (self.run, self.state, self.home):
@@ -122,7 +123,7 @@ class GateWorld:
 
     def set_policy(self, text: str) -> None:
         me = str(os.getuid())
-        self.policy.write_text(POLICY.format(feeder=me, operator=me) + text)
+        self.policy.write_text(POLICY.format(feeder=self.feeder, operator=me) + text)
         if self.gate_user is not None:
             os.chown(self.policy, self.gate_user, self.gate_user)
             self.policy.chmod(0o600)

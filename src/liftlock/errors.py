@@ -138,3 +138,9 @@ class RepositoryError(LiftlockError):
     """A repository could not be read: the message says which, and what the tool said."""
 
     code = "RepositoryError"
+
+
+class ReceiverUnavailableError(LiftlockError):
+    """Whom a message is for does not receive it now; the sender sends it again."""
+
+    code = "ReceiverUnavailable"

@@ -190,15 +190,19 @@ def test_a_corrupt_inbox_is_put_aside_and_the_list_is_read_anew(world: FeedWorld
 
 def test_polling_finds_changes_and_by_reconciling_also_one_that_committed_late(world: FeedWorld) -> None:
     seen = world.model.file(**SECRET)
-    world.configure("poll", "reconcile-s = 1")
+    world.configure("poll")
     world.start()
     world.until(lambda: world.knows(seen))
-    late = world.model.file(**SECRET)
-    world.model.hidden_changes.add(late)
-    for _ in range(3):
+    with world.model.lock:
+        late = world.model.file(**SECRET)
+        world.model.hidden_changes.add(late)
         world.model.tick()
-    other = world.model.file(**SECRET)
+        other = world.model.file(**SECRET)
     world.until(lambda: world.knows(other))
+    assert not world.knows(late), "its transaction began before, and committed after the poll"
+    world.stop()
+    world.configure("poll", "reconcile-s = 1")
+    world.start()
     world.until(lambda: world.knows(late))
 
 
@@ -244,3 +248,11 @@ def test_mercurial_as_well_takes_the_push_once_approval_is_granted(world: FeedWo
     )
     world.until(lambda: pair.push().returncode == 0)
     assert pair.revisions() == 1
+
+
+def test_a_number_far_above_the_trackers_newest_bug_is_wrong(world: FeedWorld, bug: int) -> None:
+    """D5: feedd tells which bug is the newest, and the rule goes by it."""
+    world.gate.set_policy('ahead = 10\n[defaults.rules]\nunknown-bug = "enforce"\n')
+    world.until(lambda: world.source()["highestBug"] == bug)
+    assert world.push(f"Bug {bug + 10} - just filed")
+    assert not world.push(f"Bug {bug + 11} - a slip of the finger")

@@ -44,6 +44,7 @@ BY_CODE: dict[str, Exit] = {
     "StaleSnapshot": Exit.FAILED,
     "TemplateError": Exit.USAGE,
     "IsolationUnavailable": Exit.FAILED,
+    "ReceiverUnavailable": Exit.FAILED,
     "SandboxFailed": Exit.FAILED,
     "StorageError": Exit.FAILED,
     "RepositoryError": Exit.FAILED,

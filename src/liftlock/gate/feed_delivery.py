@@ -160,6 +160,7 @@ class FeedDelivery:
         intake = self._intakes.get(wanted.source)
         record = None
         if intake is not None:
+            intake.counts["rereads"] += 1
             try:
                 async with asyncio.timeout(REREAD_S):
                     record = await intake.reread(wanted.bug)
@@ -212,6 +213,7 @@ class FeedDelivery:
             floor=place.floor,
             age_ms=int(1000 * (now - health.contacted)) if health.contacted is not None else 0,
             frozen=health.frozen,
+            highest_bug=health.highest_bug,
         )
         await self._link.send(Contacted(source=intake.source, contact=contact))
         await self._answered(intake.source)
@@ -238,6 +240,7 @@ class FeedDelivery:
                 return
             if isinstance(answer, Applied) and answer.cursor == Cursor(epoch, place.head):
                 intake.remember(states)
+                intake.counts["snapshots"] += 1
                 standing.request = None if standing.request == request else standing.request
                 standing.not_before = float("-inf")
                 return

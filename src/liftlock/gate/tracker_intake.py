@@ -9,7 +9,9 @@ Source: docs/reference/gate-feed.md#following
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,7 +24,8 @@ from liftlock.domain.pushes.feed import Record
 from liftlock.domain.pushes.feed_settings import SourceSettings
 from liftlock.domain.pushes.selectors import assess
 from liftlock.domain.pushes.tracker_event import TrackerEvent, gate_epoch
-from liftlock.domain.pushes.tracker_page import Place, Progress, asked_from, progress
+from liftlock.domain.pushes.tracker_page import Page, Place, Progress, asked_from, progress
+from liftlock.domain.pushes.tracker_webhook import ANY
 from liftlock.errors import InputInvalidError
 from liftlock.ports.clock import Clock
 from liftlock.ports.feed_inbox import FeedInbox, Known
@@ -37,6 +40,9 @@ FIRST_LOOK: Final = timedelta(hours=24)
 READERS: Final = 8
 CANARY_EVERY_S: Final = 60.0
 GAPS_BEFORE_REBASE: Final = 10
+RING_GAP_S: Final = 0.1
+MAX_RUNG: Final = 200
+"""Bugs that are looked at because of rings in one round; beyond them everything is polled."""
 
 
 @dataclass(slots=True)
@@ -45,6 +51,7 @@ class Health:
 
     contacted: float | None = None
     frozen: str | None = None
+    highest_bug: int | None = None
 
 
 class TrackerIntake:
@@ -54,12 +61,16 @@ class TrackerIntake:
         self.settings = settings
         self.health = Health()
         self.moved = asyncio.Event()
+        self.counts: Counter[str] = Counter()
         self._tracker = tracker
         self._inbox = inbox
         self._clock = clock
         self._gaps = 0
         self._began = False
         self._due: dict[str, float] = {}
+        self._rung: set[int] = set()
+        self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
 
     @property
     def source(self) -> str:
@@ -80,27 +91,75 @@ class TrackerIntake:
             try:
                 await self.round()
             except TrackerAccessError as error:
+                self.counts["refusals"] += 1
                 self._freeze(error.message)
             except TrackerUnavailableError as error:
+                self.counts["failures"] += 1
                 _log.warning("the tracker does not answer", source=self.source, error=error.message)
-            await asyncio.sleep(self.settings.interval_s)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait for the interval, or less if somebody rings; anybody may ring, so never less than `RING_GAP_S`."""
+        await asyncio.sleep(min(RING_GAP_S, self.settings.interval_s))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.interval_s):
+                await self._wake.wait()
+        self._wake.clear()
+
+    def rung(self, bug: int) -> None:
+        """Look at a bug now; `ANY`: at everything. It is a hint of anybody's, and only ever leads to reading."""
+        if len(self._rung) >= MAX_RUNG:
+            self._rung = {ANY}
+        self._rung.add(bug)
+        self.counts["rings"] += 1
+        self._wake.set()
 
     async def round(self) -> None:
+        """Ask once for what is new; one round at a time. Raises as `_round`."""
+        async with self._turn:
+            await self._round()
+
+    async def pushed(self, events: Sequence[TrackerEvent]) -> bool:
+        """Take events of one epoch, by their number, that the tracker sent by itself; False if some before them are missing.
+
+        Raises:
+            TrackerUnavailableError, TrackerAccessError: one came without a state, and it could not be read.
+            StorageError: the inbox can't be written: feedd must end.
+        """
+        async with self._turn:
+            place = self.place()
+            newest = events[-1].seq
+            head = max(newest, place.head) if place is not None and place.epoch == events[0].epoch else newest
+            found = progress(place, Page(epoch=events[0].epoch, head=head, floor=0, events=tuple(events)))
+            match found.do:
+                case "rebase":
+                    self._rebase(found)
+                case "append":
+                    if found.events:
+                        await self._take(found.events)
+            self.moved.set()
+            now = self.place()
+            return now is not None and now.head >= newest
+
+    async def _round(self) -> None:
         """Ask once for what is new.
 
         Raises:
             TrackerUnavailableError, TrackerAccessError: nothing was taken.
             StorageError: the inbox can't be written: feedd must end.
         """
+        highest = self.health.highest_bug
         if self._is_due("canary", CANARY_EVERY_S) or self.health.frozen:
             await self._see_canary()
+            highest = await self._tracker.highest()
         if self.settings.mode == "extension":
             await self._follow_pages()
         else:
-            await self._poll()
+            await self._poll_or_look()
         if self.health.frozen:
             _log.warning("the tracker's access is back", source=self.source)
-        self.health = Health(contacted=asyncio.get_running_loop().time())
+        self.counts["rounds"] += 1
+        self.health = Health(contacted=asyncio.get_running_loop().time(), highest_bug=highest)
         self.moved.set()
 
     def _freeze(self, why: str) -> None:
@@ -156,6 +215,7 @@ class TrackerIntake:
 
     def _gap(self, found: Progress, epoch: str, head: int) -> None:
         self._gaps += 1
+        self.counts["gaps"] += 1
         _log.warning("a gap in the tracker's feed", source=self.source, why=found.why, times=self._gaps)
         if self._gaps >= GAPS_BEFORE_REBASE:
             self._gaps = 0
@@ -168,6 +228,7 @@ class TrackerIntake:
 
     def _rebase(self, found: Progress) -> None:
         _log.warning("the feed begins anew", source=self.source, why=found.why, head=found.head)
+        self.counts["beginnings"] += 1
         self._inbox.rebase(self.source, found.epoch, found.head)
 
     async def _take(self, events: Iterable[TrackerEvent]) -> None:
@@ -179,11 +240,20 @@ class TrackerIntake:
         ]
         known = {event.bug: self.known(event.bug, event.state) for event in whole}
         self._inbox.append(self.source, whole, known)
+        self.counts["events"] += len(whole)
 
     async def _state(self, bug: int) -> BugState:
         return await self._tracker.read(bug) or BugState()
 
     # --- polling -----------------------------------------------------------------------------------------------------
+
+    async def _poll_or_look(self) -> None:
+        """Poll if it is time; if only bugs were rung for, read those."""
+        rung, self._rung = self._rung, set()
+        due = self._is_due("poll", self.settings.interval_s)
+        if due or ANY in rung or self.place() is None:
+            await self._poll()
+        await self._take_changed(sorted(rung - {ANY}), None)
 
     async def _poll(self) -> None:
         place = self.place()
@@ -230,6 +300,7 @@ class TrackerIntake:
             )
         ]
         self._inbox.append(self.source, events, known, watermark=watermark)
+        self.counts["events"] += len(events)
 
     # --- snapshots and re-reads --------------------------------------------------------------------------------------
 

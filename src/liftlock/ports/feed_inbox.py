@@ -21,6 +21,13 @@ class Known(msgspec.Struct, frozen=True):
     matters: bool
 
 
+class EventCursor(msgspec.Struct, frozen=True):
+    """Up to where events are kept: number `seq` of `epoch`; an empty epoch: none are."""
+
+    epoch: str
+    seq: int
+
+
 class FeedInbox(Protocol):
     """Durable when a call returns; every method raises StorageError."""
 
@@ -57,6 +64,10 @@ class FeedInbox(Protocol):
 
     def know(self, source: str, known: Mapping[int, Known]) -> None:
         """Remember bugs that were read."""
+        ...
+
+    def use_nonce(self, source: str, nonce: str, now_s: int, kept_s: int) -> bool:
+        """Return True and remember the nonce for `kept_s`, or False if it was used within that time."""
         ...
 
     def close(self) -> None:

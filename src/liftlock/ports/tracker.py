@@ -49,6 +49,10 @@ class Tracker(Protocol):
         """Return what a search finds with the states of the bugs, or None if the tracker can't tell both at once."""
         ...
 
+    async def highest(self) -> int | None:
+        """Return the greatest number of a bug that the key sees, or None if the tracker can't tell."""
+        ...
+
     async def read(self, bug: int) -> BugState | None:
         """Return the bug as it is now, unreadable if it is hidden, or None if there is no such bug."""
         ...

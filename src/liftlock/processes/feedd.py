@@ -19,14 +19,22 @@ import structlog
 
 from liftlock.adapters.bugzilla.client import BugzillaTracker
 from liftlock.adapters.bugzilla.key_file import read_key
+from liftlock.adapters.event_feed.client import EventFeedTracker
 from liftlock.adapters.feed_inbox.sqlite import SqliteFeedInbox
 from liftlock.adapters.gate_link.unix_socket import connect
+from liftlock.adapters.queue_http.signed_http import SignedHttp
 from liftlock.adapters.system.clock import SystemClock
-from liftlock.domain.pushes.feed_settings import FeedSettings, parse_feed_settings
+from liftlock.adapters.system.entropy import SystemEntropy
+from liftlock.adapters.tracker_relay.event_stream import EventStreamRelay
+from liftlock.domain.credentials.certificates import Credentials
+from liftlock.domain.pushes.feed_settings import FeedSettings, SourceSettings, parse_feed_settings
 from liftlock.errors import IsolationUnavailableError, LiftlockError, StorageError
 from liftlock.gate.feed_delivery import FeedDelivery
+from liftlock.gate.relayed_intake import RelayedIntake
 from liftlock.gate.tracker_intake import TrackerIntake
+from liftlock.ports.clock import Clock
 from liftlock.ports.feed_inbox import FeedInbox
+from liftlock.processes.feedd_metrics import write_figures
 from liftlock.processes.journal import configure_logging
 from liftlock.values.instants import to_ms
 
@@ -42,19 +50,20 @@ def read_settings(path: Path) -> FeedSettings:
         raise IsolationUnavailableError(f"{path}: {error}") from error
 
 
-async def serve(settings: FeedSettings, state: Path) -> int:
+async def serve(settings: FeedSettings, state: Path, figures: Path | None) -> int:
     """Follow and deliver until told to end; return the exit status."""
     clock = SystemClock()
-    trackers = {
-        each.name: BugzillaTracker(each.name, each.address, read_key(Path(each.key_file)))
-        for each in settings.sources
-    }
+    trackers = {each.name: _tracker(each) for each in settings.sources}
     inbox = SqliteFeedInbox(state / "feed.db", to_ms(clock.now()))
     if inbox.quarantined is not None:
         _log.critical("the inbox was corrupt and is put aside", aside=str(inbox.quarantined))
     intakes = {each.name: TrackerIntake(each, trackers[each.name], inbox, clock) for each in settings.sources}
+    relayed, connections = _relayed(settings, intakes, inbox, clock)
     working = asyncio.gather(
-        *(each.follow() for each in intakes.values()), _deliver(settings, intakes, inbox)
+        *(each.follow() for each in intakes.values()),
+        *(each.follow() for each in relayed),
+        _deliver(settings, intakes, inbox),
+        *([write_figures(intakes, figures)] if figures is not None else []),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, working.cancel)
@@ -64,10 +73,31 @@ async def serve(settings: FeedSettings, state: Path) -> int:
     except asyncio.CancelledError:
         return 0
     finally:
-        for tracker in trackers.values():
-            await tracker.close()
+        for each in (*trackers.values(), *connections):
+            await each.close()
         inbox.close()
     return 1
+
+
+def _tracker(source: SourceSettings) -> BugzillaTracker | EventFeedTracker:
+    kind = BugzillaTracker if source.kind == "bugzilla" else EventFeedTracker
+    return kind(source.name, source.address, read_key(Path(source.key_file)))
+
+
+def _relayed(
+    settings: FeedSettings, intakes: dict[str, TrackerIntake], inbox: FeedInbox, clock: Clock
+) -> tuple[list[RelayedIntake], list[SignedHttp]]:
+    """Return who listens to the control planes, and their connections."""
+    found, connections = [], []
+    for source in settings.sources:
+        keys = {key_id: read_key(Path(path)).reveal().encode() for key_id, path in source.push_keys.items()}
+        for root_url in source.relays:
+            client_id, _, token = read_key(Path(source.relay_key_file or "")).reveal().rpartition("|")
+            http = SignedHttp(root_url, clock, SystemEntropy())
+            relay = EventStreamRelay(http, Credentials(client_id, token), source.name)
+            found.append(RelayedIntake(intakes[source.name], relay, inbox, keys, clock))
+            connections.append(http)
+    return found, connections
 
 
 async def _deliver(settings: FeedSettings, intakes: dict[str, TrackerIntake], inbox: FeedInbox) -> None:
@@ -90,6 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Bring the gate what trackers say.")
     parser.add_argument("--settings", type=Path, required=True, help="the settings file (TOML)")
     parser.add_argument("--state", type=Path, required=True, help="folder of feedd's own state")
+    parser.add_argument("--metrics", type=Path, help="write figures to this file, in Prometheus' text form")
     given = parser.parse_args()
     configure_logging("feedd")
     os.umask(0o077)
@@ -97,7 +128,7 @@ def main() -> None:
         settings = read_settings(given.settings)
         given.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         given.state.chmod(0o700)
-        status = asyncio.run(serve(settings, given.state))
+        status = asyncio.run(serve(settings, given.state, given.metrics))
     except LiftlockError as error:
         _log.critical("feedd ends", code=error.code, error=error.message)
         status = 1

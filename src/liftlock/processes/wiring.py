@@ -19,6 +19,7 @@ from liftlock.processes.parts import (
     configuration,
     events,
     foundation,
+    gate,
     hooks,
     integrations,
     operations,
@@ -67,6 +68,7 @@ def build(
         provenance.part(base),
         integrations.part(base, push_services, fire, operation_services),
         configuration.part(base),
+        gate.part(base),
         _upkeep(base),
     ]
     routes = [route for part in parts for route in part.routes]

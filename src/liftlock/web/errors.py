@@ -33,6 +33,7 @@ STATUS_OF_CODE: dict[str, int] = {
     errors.IsolationUnavailableError.code: 503,
     errors.StaleSnapshotError.code: 503,
     errors.BusyError.code: 503,
+    errors.ReceiverUnavailableError.code: 503,
 }
 
 _SHOWN_PAYLOAD_BYTES = 2_000

@@ -95,6 +95,10 @@ class BugzillaTracker:
             after = following
         raise TrackerUnavailableError(f"a snapshot has {MAX_FOUND} bugs or more")
 
+    async def highest(self) -> int | None:
+        query = {"include_fields": "id,last_change_time", "order": "bug_id DESC", "limit": "1"}
+        return max((each.bug for each in changes(await self._get("/rest/bug", query))), default=None)
+
     async def read(self, bug: int) -> BugState | None:
         status, answer = await self._ask(f"/rest/bug/{bug}", {})
         code = answer.get("code") if answer.get("error") else None

@@ -18,7 +18,7 @@ from liftlock.errors import MalformedPayloadError, StorageError
 from liftlock.ports.feed_inbox import Known
 from liftlock.values.json import decode_as
 
-VERSION: Final = 1
+VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE place (source TEXT PRIMARY KEY, epoch TEXT NOT NULL, generation INTEGER NOT NULL, head INTEGER NOT NULL,
   last TEXT NOT NULL, watermark TEXT NOT NULL) STRICT;
@@ -27,6 +27,12 @@ CREATE TABLE event (source TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NU
 CREATE TABLE known (source TEXT NOT NULL, bug INTEGER NOT NULL, digest TEXT NOT NULL, matters INTEGER NOT NULL,
   PRIMARY KEY (source, bug)) STRICT, WITHOUT ROWID;
 """
+_NONCES: Final = """
+CREATE TABLE nonce (source TEXT NOT NULL, nonce TEXT NOT NULL, until_s INTEGER NOT NULL, PRIMARY KEY (source, nonce)) STRICT,
+  WITHOUT ROWID;
+"""
+_STEPS: Final = (_SCHEMA, _NONCES)
+"""What makes each version of the one before."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -134,6 +140,14 @@ class SqliteFeedInbox:
                 int(each.matters),
             )
 
+    def use_nonce(self, source: str, nonce: str, now_s: int, kept_s: int) -> bool:
+        with self._connection:
+            self._rows("DELETE FROM nonce WHERE until_s < ?", now_s)
+            used = self._rows("SELECT 1 FROM nonce WHERE source = ? AND nonce = ?", source, nonce)
+            if not used:
+                self._rows("INSERT INTO nonce VALUES (?, ?, ?)", source, nonce, now_s + kept_s)
+        return not used
+
     def close(self) -> None:
         self._connection.close()
 
@@ -143,9 +157,11 @@ def _open(path: Path) -> apsw.Connection:
     try:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
-        if connection.execute("PRAGMA user_version").get == 0:
+        version = connection.execute("PRAGMA user_version").get
+        if isinstance(version, int) and version < VERSION:
             with connection:
-                connection.execute(_SCHEMA)
+                for step in _STEPS[version:]:
+                    connection.execute(step)
                 connection.execute(f"PRAGMA user_version={VERSION}")
         _check(connection, path)
     except BaseException:

@@ -20,11 +20,16 @@ DEFAULT_SEARCH: Final = ({"keywords": "sec-high,sec-critical", "keywords_type": 
 
 
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One tracker. `search`: queries that together list every bug that may be sensitive."""
+    """One tracker. `search`: queries that together list every bug that may be sensitive.
+
+    `relays`: control planes that receive what the tracker sends, with the file of feedd's credentials there; `push_keys`:
+    files of the secrets of who may send events, by key id.
+    """
 
     name: str
     address: str
     key_file: str
+    kind: Literal["bugzilla", "events"]
     mode: Literal["extension", "poll"]
     interval_s: float
     canary: int | None
@@ -32,6 +37,9 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     search: tuple[dict[str, str], ...]
     reconcile_s: float
     audit_s: float
+    relays: tuple[str, ...]
+    relay_key_file: str | None
+    push_keys: dict[str, str]
 
 
 class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +52,7 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
 class _Source(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
     address: str
     key_file: str
+    kind: Literal["bugzilla", "events"] = "bugzilla"
     mode: Literal["extension", "poll"] = "extension"
     interval_ms: int | None = None
     canary: int | None = None
@@ -51,6 +60,9 @@ class _Source(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_
     search: tuple[dict[str, str], ...] = DEFAULT_SEARCH
     reconcile_s: int = 900
     audit_s: int = 86_400
+    relays: tuple[str, ...] = ()
+    relay_key_file: str | None = None
+    push_keys: dict[str, str] = {}
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -79,10 +91,17 @@ def parse_feed_settings(text: str, *, what: str = "settings") -> FeedSettings:
 
 
 def _source(name: str, table: _Source, what: str) -> SourceSettings:
-    address = urlsplit(table.address)
-    clear = address.scheme == "http" and address.hostname in LOOPBACK
-    if not (clear or address.scheme == "https") or not address.hostname or address.query or address.username:
-        raise InputInvalidError(f"{what}.address: expected https://HOST[/PATH], found {table.address!r}")
+    _check_address(table.address, f"{what}.address")
+    for relay in table.relays:
+        _check_address(relay, f"{what}.relays")
+    if bool(table.relays) != (table.relay_key_file is not None):
+        raise InputInvalidError(f"{what}: expected relays and relay-key-file together")
+    if table.mode == "poll" and (table.kind == "events" or table.push_keys):
+        raise InputInvalidError(
+            f"{what}.mode: a tracker that is polled numbers no events: expected extension"
+        )
+    if table.push_keys and not table.relays:
+        raise InputInvalidError(f"{what}.push-keys: expected relays as well, where events are received")
     interval_ms = table.interval_ms or (500 if table.mode == "extension" else 30_000)
     for key, value, least, most in (
         ("interval-ms", interval_ms, 50, 3_600_000),
@@ -94,13 +113,24 @@ def _source(name: str, table: _Source, what: str) -> SourceSettings:
             raise InputInvalidError(f"{what}.{key}: expected {least} to {most}, found {value}")
     return SourceSettings(
         name=name,
+        kind=table.kind,
+        relays=tuple(each.rstrip("/") for each in table.relays),
+        relay_key_file=table.relay_key_file,
+        push_keys=table.push_keys,
         address=table.address.rstrip("/"),
         key_file=table.key_file,
         mode=table.mode,
         interval_s=interval_ms / 1000,
         canary=table.canary,
         selectors=parse_selectors(table.selectors, what=f"{what}.selectors"),
-        search=table.search,
+        search=table.search if table.kind == "bugzilla" else ({},),
         reconcile_s=table.reconcile_s,
         audit_s=table.audit_s,
     )
+
+
+def _check_address(text: str, what: str) -> None:
+    address = urlsplit(text)
+    clear = address.scheme == "http" and address.hostname in LOOPBACK
+    if not (clear or address.scheme == "https") or not address.hostname or address.query or address.username:
+        raise InputInvalidError(f"{what}: expected https://HOST[/PATH], found {text!r}")

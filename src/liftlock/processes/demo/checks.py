@@ -76,6 +76,22 @@ CHECKS: dict[str, Check] = {
     "forged-check": Check("C5", "a forged check is refused, whatever its name"),
     "audit": Check("E5", "the audit log verifies, with a witness's checkpoint and without the server"),
     "audit-edited": Check("E5", "an audit row is edited in the database, and audit verify names it"),
+    "gate-reject": Check(
+        "D1", "a push that names a sensitive bug is rejected on git and on hg, and told what to do"
+    ),
+    "gate-veto": Check("D5", "the tracker grants no uplift of that bug while security approval is missing"),
+    "gate-grant": Check(
+        "D2", "approval granted in the tracker is in force within two seconds, and the same pushes land"
+    ),
+    "gate-decision": Check(
+        "D7", "the pushes that landed are in the push log, and their decision tasks complete"
+    ),
+    "gate-stale": Check(
+        "D4", "without its feed the gate decides by the last list, shows its age, and too old it warns"
+    ),
+    "gate-slipped": Check(
+        "D4", "with the gate down a push lands with a note, and the audit reports what slipped through"
+    ),
     "killed": Check("E1", "the control plane, killed, comes back by itself and finishes what was running"),
     "restarted": Check("E1", "stopped and started again, everything is still there"),
     "configuration": Check(

@@ -26,6 +26,7 @@ from liftlock.processes.demo import (
     scene_configuration,
     scene_developer,
     scene_events,
+    scene_gate,
     scene_inputs,
     scene_paths,
     scene_provenance,
@@ -142,6 +143,7 @@ def _play(stage: Stage) -> None:
         scene_paths.play(stage, people.developer)
         scene_release.play(stage, people.manager, people.developer, people.pusher_who_admits)
         scene_provenance.play(stage)
+        scene_gate.play(stage)
         scene_caches.play(stage)
         scene_events.play(stage, people.developer)
         scene_audit.play(stage)

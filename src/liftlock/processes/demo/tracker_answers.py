@@ -53,8 +53,8 @@ def refusal(status: int, code: int, message: str) -> Answer:
 class TrackerModel(Bugs):
     """The bugs with their answers. `asked`: the paths that were asked for, in order."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, now: int = 1_795_226_231) -> None:
+        super().__init__(now=now)
         self.asked: list[str] = []
         self.bot_has_access = True
         self.down = False
@@ -197,6 +197,8 @@ class TrackerModel(Bugs):
             "last_change_time",
             lambda bug, text: bug["last_change_time"] >= text and bug["id"] not in self.hidden_changes,
         )
+        if query.get("order") == "bug_id DESC":
+            found.reverse()
         start = int(query.get("offset", "0"))
         found = found[start : start + int(query.get("limit", "10000"))]
         return {"bugs": [_only(self._shown(bug), query) for bug in found]}

@@ -40,7 +40,6 @@ class Bugs:
 
     def __init__(self, *, epoch: str = "179521961395a2ec", now: int = 1_795_226_231) -> None:
         self.lock = threading.RLock()
-        self.changed = threading.Condition(self.lock)
         self.bugs: dict[int, Fields] = {}
         self.attachments: dict[int, Fields] = {}
         self.history: dict[int, list[Fields]] = {}
@@ -64,7 +63,6 @@ class Bugs:
         self.rows.append({"at": self.now(), "bug": bug, "seq": self.head, "why": why})
         if bug in self.bugs:
             self.bugs[bug]["last_change_time"] = self.now()
-        self.changed.notify_all()
 
     # --- bugs --------------------------------------------------------------------------------------------------------
 

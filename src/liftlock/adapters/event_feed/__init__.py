@@ -1,0 +1,1 @@
+"""Trackers that speak liftlock's own, neutral form of events."""

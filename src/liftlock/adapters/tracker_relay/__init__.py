@@ -1,0 +1,1 @@
+"""The stream of a control plane that receives what trackers send."""
