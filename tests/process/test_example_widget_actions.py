@@ -196,3 +196,28 @@ def test_release_promotion_does_not_run_with_the_scopes_of_a_generic_action(deci
 def test_an_action_that_creates_nothing_leaves_an_empty_map_for_later_actions(decided: Widget) -> None:
     decided.act("add-tasks", given={"tasks": ["no such"]})
     assert (decided.repo / "artifacts/label-to-taskid.json").read_text() == "{}\n"
+
+
+def test_a12_a_test_task_is_a_test_with_another_command_and_no_scopes(decided: Widget) -> None:
+    given = {"command": ["python3", "-c", "print('$(id)')"]}
+    made, done = decided.act("create-test-task", task_id=named(decided, "test-unit-1"), given=given)
+    assert done.returncode == 0, done.stdout
+    [task] = made.values()
+    original = decided.api.tasks[named(decided, "test-unit-1")]
+    assert task["payload"]["command"] == [given["command"]]
+    assert (task["scopes"], task["routes"]) == ([], [])
+    assert task["metadata"]["name"] == "test-unit-1 (a command of widget's people)"
+    assert task["payload"]["inputs"] == original["payload"]["inputs"]
+    assert (
+        task["taskQueueId" if "taskQueueId" in task else "workerType"]
+        == original["taskQueueId" if "taskQueueId" in original else "workerType"]
+    )
+
+
+def test_a13_a_test_task_is_made_of_an_ordinary_test_only(decided: Widget) -> None:
+    target = named(decided, "test-unit-1")
+    decided.api.tasks[target]["workerType"] = "privileged"
+    made, done = decided.act("create-test-task", task_id=target, given={"command": ["true"]})
+    assert done.returncode != 0
+    assert "expected queue local/unprivileged, found local/privileged" in done.stdout
+    assert made == {}

@@ -152,6 +152,7 @@ def test_the_actions_are_hooks_named_after_the_hash_of_the_file(widget: Widget) 
         "retrigger",
         "add-tasks",
         "backfill",
+        "create-test-task",
         "rerun",
         "cancel",
         "cancel-all",

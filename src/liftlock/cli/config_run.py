@@ -146,7 +146,7 @@ def apply_plan(api: Api, out: Output, intent: Intent, made: Made, new_tokens: Pa
         if file is not None:
             with os.fdopen(file, "w") as tokens:
                 json.dump(performer.tokens, tokens)
-    _bring_hooks(api, out, intent, made.plan)
+    _bring_hooks(api, out, intent, made)
     hashes = {
         name: secret_hash(value, secrets.token_bytes(_SALT_BYTES)) for name, value in made.values.items()
     }
@@ -161,11 +161,14 @@ def apply_plan(api: Api, out: Output, intent: Intent, made: Made, new_tokens: Pa
     return len(todo)
 
 
-def _bring_hooks(api: Api, out: Output, intent: Intent, made: Plan) -> None:
-    """Have action hooks made for what branches hold, in the trust domains whose policy has changed."""
-    domains = {change.key.id for change in made.changes if change.key.kind == "ActionPolicy"}
+def _bring_hooks(api: Api, out: Output, intent: Intent, made: Made) -> None:
+    """Have action hooks made for what branches hold, in the trust domains whose policy has changed.
+
+    After an apply that was stopped nobody knows which these are: then in all.
+    """
+    domains = {change.key.id for change in made.plan.changes if change.key.kind == "ActionPolicy"}
     for project in by_kind(intent.files, "Project"):
-        if project.content["trustDomain"] in domains:
+        if made.unfinished or project.content["trustDomain"] in domains:
             for branch, alerts in api.post("pushes", "project", project.key.id, "hooks")["branches"].items():
                 for alert in alerts:
                     out.progress(f"{project.key.id} {branch}: {alert}")

@@ -8,6 +8,7 @@ MODULES = (
     "actions.retrigger",
     "actions.add_tasks",
     "actions.backfill",
+    "actions.create_test_task",
     "actions.release_promotion",
 )
 

@@ -135,7 +135,11 @@ def _check_offer(stage: Stage, developer: Person) -> None:
     """For the group and for a test, what is relevant, and nothing else."""
     for_test = _offered(developer, stage.latest.group, "--task-id", stage.task(FIRST_TEST).task_id)
     for_group = _offered(developer, stage.latest.group)
-    expect_equal("actions for a test", sorted(for_test), ["backfill", "cancel", "rerun", "retrigger"])
+    expect_equal(
+        "actions for a test",
+        sorted(for_test),
+        ["backfill", "cancel", "create-test-task", "rerun", "retrigger"],
+    )
     expect_equal("actions for the group", sorted(for_group), ["add-tasks", "cancel-all", "release-promotion"])
 
 
