@@ -106,3 +106,11 @@ async def test_a_name_that_a_task_chose_can_not_break_out_of_a_line_of_the_worke
         )
         assert outcome == "failed"
         assert "\n[liftlock 2026-01-01T00" not in worker.queue.log_of(run)
+
+
+async def test_a_character_split_over_two_writes_is_one_character(tmp_path: Path) -> None:
+    script = r"printf '\303'; sleep 0.3; printf '\244\360\237'; sleep 0.3; printf '\230\200 \303'"
+    async with world(tmp_path) as worker:
+        run, outcome = await worker.shell(script)
+        assert outcome == "completed"
+        assert worker.log(run).splitlines()[0] == "ä😀 \N{REPLACEMENT CHARACTER}"

@@ -32,7 +32,7 @@ def native(value: object) -> object:
         return value
     if _is_docker(value):
         return expanded(_docker(dict(value)))
-    if any(key in value for key in _GENERIC_ONLY) or _has_foreign_features(value):
+    if any(key in value for key in _GENERIC_ONLY) or _has_foreign_features(value) or _has_unnamed(value):
         return expanded(_generic(dict(value)))
     return expanded(value)
 
@@ -47,6 +47,14 @@ def _is_docker(payload: dict[str, Any]) -> bool:
 def _has_foreign_features(payload: dict[str, Any]) -> bool:
     features = payload.get("features")
     return isinstance(features, dict) and any(name != "taskclusterProxy" for name in features)
+
+
+def _has_unnamed(payload: dict[str, Any]) -> bool:
+    """Tell whether an artifact has no name, which only generic-worker permits: then its path is the name."""
+    artifacts = payload.get("artifacts")
+    return isinstance(artifacts, list) and any(
+        isinstance(one, dict) and "name" not in one and "path" in one for one in artifacts
+    )
 
 
 def _docker(payload: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +84,10 @@ def _generic(payload: dict[str, Any]) -> dict[str, Any]:
         if payload.pop(key, None):
             _refuse(f"payload.{key}", "sandboxes have one user and no devices")
     _common(payload)
+    if _has_unnamed(payload):
+        payload["artifacts"] = [
+            {"name": one.get("path"), **one} if isinstance(one, dict) else one for one in payload["artifacts"]
+        ]
     mounts = payload.pop("mounts", [])
     if not isinstance(mounts, list):
         wrong("payload.mounts", "a list", mounts)

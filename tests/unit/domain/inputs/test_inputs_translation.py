@@ -171,3 +171,61 @@ def test_what_can_not_be_honoured_is_said(payload: dict[str, Any], said: str) ->
     with pytest.raises(InputValidationError) as caught:
         read(**payload)
     assert caught.value.message.startswith(said)
+
+
+def test_an_artifact_without_a_name_is_named_by_its_path() -> None:
+    found = read(artifacts=[{"type": "file", "path": "public/a.txt"}])
+    assert [(one.name, one.path) for one in found.artifacts] == [("public/a.txt", "public/a.txt")]
+
+
+@pytest.mark.parametrize(
+    ("feature", "is_honoured"),
+    [
+        ("taskclusterProxy", True),
+        ("chainOfTrust", True),
+        ("hideCmdWindow", True),
+        ("allowPtrace", False),
+        ("runAsAdministrator", False),
+        ("runTaskAsCurrentUser", False),
+        ("dind", False),
+        ("interactive", False),
+    ],
+)
+def test_every_feature_that_taskgraph_asks_for_is_honoured_or_refused_by_name(
+    feature: str, is_honoured: bool
+) -> None:
+    if is_honoured:
+        read(features={feature: True})
+        return
+    with pytest.raises(InputValidationError, match=f"payload.features.{feature}: can't be honoured"):
+        read(features={feature: True})
+
+
+def test_devices_that_taskgraph_asks_for_are_refused_by_name() -> None:
+    with pytest.raises(InputValidationError, match=r"payload\.capabilities: can't be honoured"):
+        read(capabilities={"devices": {"loopbackVideo": True}})
+
+
+def test_the_payloads_of_taskgraphs_builders_are_taken_as_they_are() -> None:
+    """What its builders write for a task with a cache, a retry, and an image of the tree."""
+    docker = read(
+        image={"path": "public/image.tar.zst", "taskId": TASK, "type": "task-image"},
+        env={"SCCACHE_DISABLE": "1", "TASKCLUSTER_CACHES": "/builds/worker/checkouts"},
+        command=["/usr/local/bin/run-task", "--", "true"],
+        maxRunTime=60,
+        onExitStatus={"retry": [72], "purgeCaches": [72]},
+        cache={f"demo-level-1-checkouts-v3-{'a' * 20}-{TASK}": "/builds/worker/checkouts"},
+        artifacts={},
+        features={"chainOfTrust": True, "taskclusterProxy": True},
+    )
+    assert docker.api_proxy
+    assert docker.caches[0].path == "/builds/worker/checkouts"
+    generic = read(
+        command=[["true"]],
+        maxRunTime=60,
+        env={"SCCACHE_DISABLE": "1"},
+        artifacts=[{"path": "out/x", "type": "file", "name": "public/x"}],
+        mounts=[{"cacheName": "demo-level-1-pip", "directory": "pip"}],
+        features={"chainOfTrust": True},
+    )
+    assert generic.caches[0].name == "demo-level-1-pip"
