@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import jsonschema_rs
 import pytest
+import yaml
 
 from configuration_files import FILES, HOOK, files, made, problems
 from liftlock.domain.configuration.checks import operations_name_real_projects
@@ -12,6 +17,7 @@ from liftlock.domain.configuration.kinds import ENTRIES, schema
 from liftlock.domain.configuration.reading import FilesRefusedError
 from liftlock.domain.configuration.resources import Key
 from liftlock.domain.configuration.whole import Whole
+from liftlock.web.references import documents
 
 
 @pytest.mark.parametrize(
@@ -203,3 +209,24 @@ def test_every_kind_has_a_schema_that_refuses_unknown_keys(kind: str) -> None:
     assert all(each.get("additionalProperties") is False for each in document["definitions"].values()), (
         document
     )
+
+
+EXAMPLE = Path(__file__).parents[4] / "examples" / "configuration"
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in EXAMPLE.glob("*.yml")))
+def test_the_example_fits_the_published_schemas(file: str) -> None:
+    document = yaml.safe_load((EXAMPLE / file).read_text())
+    validator = jsonschema_rs.Draft7Validator(schema(file.removesuffix(".yml")))
+    assert [error.message for error in validator.iter_errors(document)] == []
+    broken = [{"typo": 1}] if isinstance(document, list) else {"typo": {"typo": 1}}
+    assert not validator.is_valid(broken)
+
+
+def test_a_server_publishes_the_schemas_of_the_files() -> None:
+    published = documents((), "https://lift.example")
+    for kind in ("liftlock", *ENTRIES):
+        path = f"/schemas/configuration/v1/{kind}.json"
+        document = json.loads(published[path])
+        assert document["$id"] == f"https://lift.example{path}#"
+        assert {**document, "$id": 1} == {**json.loads(json.dumps(schema(kind))), "$id": 1}
