@@ -27,6 +27,7 @@ from liftlock.adapters.sql.push_store import SqlPushStore
 from liftlock.adapters.sql.sqlite_engine import SqliteEngine
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.adapters.wakeups.in_process import InProcessWakeups
+from liftlock.cli.config_files import uncollected
 from liftlock.domain.actions.policy import parse_policy
 from liftlock.domain.configuration.checks import run_checks
 from liftlock.domain.configuration.difference import Applied, plan
@@ -119,6 +120,11 @@ def whole(content: dict[str, bytes]) -> Whole:
 
 def check_and_plan(content: dict[str, bytes], live: Resources) -> None:
     """Do all that `config check` and `config plan` do, but for asking the server."""
+    with uncollected():
+        _check_and_plan(content, live)
+
+
+def _check_and_plan(content: dict[str, bytes], live: Resources) -> None:
     made = whole(content)
     problems = [problem for found in run_checks(made).values() for problem in found]
     assert problems == [], problems[:3]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from liftlock.cli.failures import UsageError
@@ -36,3 +39,15 @@ def read_files(folder: Path) -> dict[str, bytes]:
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from error
     return found
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the collector of cycles off: among the hundred thousands of values of large files it takes most of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -12,7 +12,7 @@ from typing import Any
 
 from liftlock.cli.client import Api
 from liftlock.cli.config_apply import Performer
-from liftlock.cli.config_files import read_files
+from liftlock.cli.config_files import read_files, uncollected
 from liftlock.cli.config_live import read_applied, read_live, read_secrets
 from liftlock.cli.config_own_checks import own_checks
 from liftlock.cli.failures import UsageError
@@ -79,13 +79,15 @@ class Made:
 
 def read_intent(folder: Path) -> Intent:
     """Return what the files in `folder` want; raises FilesRefusedError, UsageError."""
-    said = read_folder(read_files(folder))
-    return Intent(folder, said, generate(said))
+    with uncollected():
+        said = read_folder(read_files(folder))
+        return Intent(folder, said, generate(said))
 
 
 def failed_checks(intent: Intent) -> dict[str, list[Problem]]:
     """Return what is wrong by check, an empty list for each that holds."""
-    found = run_checks(Whole(intent.folder, intent.files))
+    with uncollected():
+        found = run_checks(Whole(intent.folder, intent.files))
     own = own_checks(intent.path)
     return found if own is None else found | {"the folder's own checks": own}
 
