@@ -50,6 +50,7 @@ BY_CODE: dict[str, Exit] = {
     "RepositoryError": Exit.FAILED,
     "ServerBusy": Exit.FAILED,
     "SendingFailed": Exit.FAILED,
+    "MailFailed": Exit.FAILED,
     "QueueUnavailable": Exit.FAILED,
     "InputRejected": Exit.FAILED,
     "DownloadRefused": Exit.FAILED,

@@ -47,6 +47,8 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     github_private_key: str = ""
     github_webhook_secret: str = ""
     user: UserIds | None = None
+    mail: str | None = None
+    """The mail server, as `smtp://…`; None: no e-mail is sent."""
     webhooks_to: tuple[str, ...] = ()
     """`HOST:PORT` that webhooks may be sent to although their addresses are not public."""
 

@@ -54,6 +54,7 @@ class Options:
     operations: str | None
     integrations: Integrations
     webhooks_to: tuple[str, ...]
+    mail: str | None
 
     def told(self) -> dict[str, Any]:
         """Return what of the control plane's settings is passed on as it is."""
@@ -62,6 +63,7 @@ class Options:
             "policy": self.policy,
             "operations": self.operations,
             "webhooks_to": self.webhooks_to,
+            "mail": self.mail,
             **self.integrations.told(),
         }
 
@@ -121,6 +123,12 @@ class Options:
     help="What may be asked for in two stages, and who approves it (YAML).",
 )
 @click.option(
+    "--mail",
+    metavar="URL",
+    envvar="LIFTLOCK_MAIL",
+    help="The mail server, smtp[s]://[USER:PASSWORD@]HOST[:PORT]?from=ADDRESS, better given as LIFTLOCK_MAIL.",
+)
+@click.option(
     "--webhooks-to",
     multiple=True,
     metavar="HOST:PORT",
@@ -137,6 +145,7 @@ def up(
     pool_policy: Path | None,
     operations_file: Path | None,
     webhooks_to: tuple[str, ...],
+    mail: str | None,
     *,
     require_limits: bool,
 ) -> None:
@@ -155,6 +164,7 @@ def up(
         operations_file.read_text() if operations_file else None,
         read_integrations(integrations) if integrations else Integrations(),
         webhooks_to,
+        mail,
     )
     configure_logging("supervisor")
     asyncio.run(_run(options))

@@ -36,6 +36,7 @@ from liftlock.ports.sealing import Sealer
 from liftlock.ports.task_store import TaskStore
 from liftlock.services.authorize import Authorizer, Caller
 from liftlock.services.create_task import CreateTask, TaskStatus
+from liftlock.services.hook_failure_mail import HookFailureMail
 from liftlock.values import ids
 from liftlock.values.json import canonical, digest
 
@@ -129,7 +130,9 @@ class FireHook:
         sealer: Sealer,
         entropy: Entropy,
         guard: ActionGuard,
+        failure_mail: HookFailureMail | None = None,
     ) -> None:
+        """Make the service; `failure_mail` None: nobody is told by e-mail of what fails."""
         self._hooks = hooks
         self._tasks = tasks
         self._create_task = create_task
@@ -137,6 +140,7 @@ class FireHook:
         self._sealer = sealer
         self._entropy = entropy
         self._guard = guard
+        self._failure_mail = failure_mail
         self._compiled = CompiledHooks()
 
     async def by_trigger(
@@ -261,7 +265,7 @@ class FireHook:
                 fire, result=result, error=error[:_MAX_ERROR], authority=caller.authority()
             )
             started = operation.records if operation is not None and result == "success" else ()
-            more = () if result == "error" else also(task_id)
+            more = self._mail_about(record, kept) if result == "error" else also(task_id)
             return (*extra, *started, kept, *more)
 
         try:
@@ -286,6 +290,9 @@ class FireHook:
             await self._hooks.commit(caller.envelope(now, records=records("error", told)))
             raise
         return Fired(task_id, status)
+
+    def _mail_about(self, record: HookRecord, failed: FireRecord) -> tuple[Any, ...]:
+        return () if self._failure_mail is None else self._failure_mail.about(record, failed)
 
     async def prepare(
         self,

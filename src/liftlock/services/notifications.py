@@ -5,26 +5,29 @@ Source: docs/reference/notify.md
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from liftlock.errors import InputInvalidError
-from liftlock.ports.mail import Mailer
+from liftlock.ports.mail import MailStore, QueuedMail
 from liftlock.ports.small_stores import Address, Denylist
 from liftlock.services.authorize import Caller
+
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}\Z", re.ASCII)
 
 
 class Notifications:
     """Sends what callers may send to addresses that are not denied."""
 
-    def __init__(self, denylist: Denylist, mailer: Mailer | None) -> None:
-        """Make the service; `mailer` None: no mail server is configured, and every e-mail is refused."""
+    def __init__(self, denylist: Denylist, mail: MailStore | None) -> None:
+        """Make the service; `mail` None: no mail server is configured, and every e-mail is refused."""
         self._denylist = denylist
-        self._mailer = mailer
+        self._mail = mail
 
-    async def email(self, caller: Caller, given: Mapping[str, Any]) -> None:
-        """Send an e-mail of plain text.
+    async def email(self, caller: Caller, given: Mapping[str, Any], now: datetime) -> None:
+        """Queue an e-mail of plain text: once this returns it will be sent, also if the mail server is away now.
 
         Raises:
             RefusedError, InputInvalidError: may not; the address is denied; no mail server is configured.
@@ -32,14 +35,22 @@ class Notifications:
         address = given["address"]
         caller.require(f"notify:email:{address}")
         await self._expect_allowed(Address("email", address))
-        if any(character in address + given["subject"] + given.get("replyTo", "") for character in "\r\n"):
-            raise InputInvalidError("address, subject and replyTo: expected one line each")
-        if self._mailer is None:
+        if not all(each.isprintable() for each in (address, given["subject"], given.get("replyTo", ""))):
+            raise InputInvalidError(
+                "address, subject and replyTo: expected one line each, of printable characters"
+            )
+        if _ADDRESS.match(address) is None or _ADDRESS.match(given.get("replyTo", "a@b")) is None:
+            raise InputInvalidError(
+                "address and replyTo: expected one e-mail address each, such as a@example.com"
+            )
+        if self._mail is None:
             raise InputInvalidError("no mail server is configured here, so that no e-mail can be sent")
         text = given["content"]
         if "link" in given:
             text += f"\n\n{given['link']['text']}: {given['link']['href']}\n"
-        await self._mailer.send(address, given["subject"], text, reply_to=given.get("replyTo"))
+        mail = QueuedMail(address, given["subject"], text, given.get("replyTo"))
+        audit = caller.record("notify.email", f"address/email/{address}", "allowed", title=given["subject"])
+        await self._mail.queue(caller.envelope(now, audit, records=(mail,)))
 
     async def elsewhere(self, caller: Caller, kind: str, scope: str, address: str) -> None:
         """Refuse, saying why: nothing is sent to chat rooms or message brokers on a caller's behalf.

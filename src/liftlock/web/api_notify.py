@@ -22,7 +22,7 @@ class _Notify:
         self._notifications = notifications
 
     async def email(self, request: ApiRequest) -> object:
-        await self._notifications.email(request.caller, request.payload)
+        await self._notifications.email(request.caller, request.payload, request.now)
         return None
 
     def elsewhere(self, kind: str, scope: str, field: str) -> Handler:

@@ -8,6 +8,7 @@ from liftlock.adapters.sql.hook_store import SqlHookStore
 from liftlock.processes.loops import Loop
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.services.fire_hook import ActionGuard, FireHook
+from liftlock.services.hook_failure_mail import HookFailureMail
 from liftlock.services.hooks import Hooks
 from liftlock.services.schedule_hooks import ScheduleHooks
 from liftlock.services.simulate_hook import SimulateHook
@@ -31,7 +32,14 @@ def services(base: Foundation) -> HookServices:
 def part(base: Foundation, hooks: HookServices, guard: ActionGuard) -> tuple[Part, FireHook]:
     """Return the hooks service and what fires hooks; `guard` checks what fires a managed hook."""
     fire = FireHook(
-        hooks.store, base.tasks, base.create_task, base.authorizer, base.sealer, base.entropy, guard
+        hooks.store,
+        base.tasks,
+        base.create_task,
+        base.authorizer,
+        base.sealer,
+        base.entropy,
+        guard,
+        None if base.told.mail is None else HookFailureMail(),
     )
     schedule = ScheduleHooks(hooks.store, fire, base.authorizer, base.leases, holder=base.holder)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from liftlock.adapters.blobs.local import LocalBlobs
+from liftlock.adapters.mail.smtp import SmtpMailer, parse_server
 from liftlock.adapters.sql.artifact_store import SqlArtifactStore
 from liftlock.adapters.sql.index_store import SqlIndexStore
+from liftlock.adapters.sql.mail_store import SqlMailStore
 from liftlock.adapters.sql.secret_store import SqlSecretStore
 from liftlock.adapters.sql.small_stores import SqlDenylist, SqlPurgeStore
 from liftlock.adapters.sql.worker_store import SqlWorkerStore
@@ -20,6 +22,7 @@ from liftlock.services.notifications import Notifications
 from liftlock.services.objects import Objects
 from liftlock.services.purge_cache import PurgeCache
 from liftlock.services.secrets import Secrets
+from liftlock.services.send_mail import SendMail
 from liftlock.services.sweep import SweepExpired, SweepTasks
 from liftlock.services.task_index import TaskIndex
 from liftlock.services.task_lifecycle import TaskLifecycle
@@ -51,7 +54,7 @@ def part(base: Foundation) -> Part:
     blobs.remove_leftovers(before=base.clock.now() - LEFTOVERS_KEPT)
     artifacts, index = SqlArtifactStore(base.engine), SqlIndexStore(base.engine)
     secrets, workers = SqlSecretStore(base.engine), SqlWorkerStore(base.engine)
-    purges = SqlPurgeStore(base.engine)
+    purges, denylist, mail = SqlPurgeStore(base.engine), SqlDenylist(base.engine), SqlMailStore(base.engine)
     uploads = ArtifactUploads(base.tasks, artifacts, blobs, base.entropy, base.credentials)
     reads = ArtifactReads(base.tasks, artifacts, blobs, base.sealer, base.wakeups, base.credentials)
     seen = Workers(workers, base.tasks)
@@ -75,10 +78,20 @@ def part(base: Foundation) -> Part:
             *api_secrets.routes(Secrets(secrets, base.sealer)),
             *api_purge_cache.routes(PurgeCache(purges)),
             *api_worker_manager.routes(WorkerPools(workers, base.credentials, base.entropy), seen),
-            *api_notify.routes(Notifications(SqlDenylist(base.engine), None)),
+            *api_notify.routes(Notifications(denylist, mail if base.told.mail else None)),
         ),
         (
             Loop("end claims and deadlines", sweep_tasks.step, 1),
             Loop("forget what has expired", sweep_expired.step, 60),
+            *_mail_loops(base, mail, denylist),
         ),
     )
+
+
+def _mail_loops(base: Foundation, mail: SqlMailStore, denylist: SqlDenylist) -> tuple[Loop, ...]:
+    """Return the loop that sends e-mail, none without a mail server."""
+    if base.told.mail is None:
+        return ()
+    mailer = SmtpMailer(parse_server(base.told.mail))
+    send = SendMail(mail, mailer, denylist, base.leases, base.clock, base.holder)
+    return (Loop("send e-mail", send.step, 0.5),)
