@@ -105,7 +105,7 @@ def published_routes() -> RouteTable:
     nobody: Any = None
     return RouteTable(
         [
-            *api_queue_tasks.routes(nobody, nobody, nobody),
+            *api_queue_tasks.routes(nobody, nobody, nobody, nobody),
             *api_queue_claims.routes(nobody),
             *api_queue_artifacts.routes(nobody, nobody),
             *api_queue_workers.routes(nobody),
