@@ -37,6 +37,7 @@ class Served:
 
     root_url: str
     directory: Path
+    plane: wiring.ControlPlane
 
     @property
     def options(self) -> dict[str, object]:
@@ -68,14 +69,14 @@ def serve(tmp_path: Path, dsn: str | None = None, **changes: Any) -> Iterator[Se
     }
     told = ControlPlaneSettings(**(given | changes))
     ready = threading.Event()
-    ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+    ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event, wiring.ControlPlane]] = []
 
     async def run() -> None:
         wakeups = InProcessWakeups()
         engine = await _engine(tmp_path, dsn, wakeups)
         plane = wiring.build(told, engine, wakeups, SystemClock(), SystemEntropy())
         stop = asyncio.Event()
-        ends.append((asyncio.get_running_loop(), stop))
+        ends.append((asyncio.get_running_loop(), stop, plane))
         background = [asyncio.create_task(loops.run(loop, wakeups)) for loop in plane.loops]
         ready.set()
         await serving.serve(plane.app, listening, stop)
@@ -88,9 +89,9 @@ def serve(tmp_path: Path, dsn: str | None = None, **changes: Any) -> Iterator[Se
     thread.start()
     assert ready.wait(20)
     try:
-        yield Served(root_url, tmp_path)
+        yield Served(root_url, tmp_path, ends[0][2])
     finally:
-        loop, stop = ends[0]
+        loop, stop, _ = ends[0]
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)
         assert not thread.is_alive()

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 from widget_stand_in import WIDGET, Api, Proxy, Widget, checkout, unpack_wheels
 
 from control_plane_server import Served, serve
+from pages_world import Site, chromium
 
 
 @pytest.fixture
@@ -35,3 +37,18 @@ def widget(tmp_path: Path, taskgraph_tree: Path) -> Iterator[Widget]:
     build.mkdir()
     yield Widget(api, build, taskgraph_tree, checkout(build / "repo"))
     proxy.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, ended with the module: while it runs, no other event loop can run in this thread."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def site(served: Served) -> Iterator[Site]:
+    """The pages of a served control plane; a script that fails in a page fails the test."""
+    made = Site(served)
+    yield made
+    made.close()

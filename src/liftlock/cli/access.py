@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from liftlock.cli import access_diff, access_paths
+from liftlock.cli import access_diff, access_paths, access_sign_in
 from liftlock.cli.client import Api
 from liftlock.cli.command import api_command
 from liftlock.cli.exit_codes import Exit
@@ -24,6 +24,7 @@ for command in (
     access_paths.reach,
     access_paths.who,
     access_paths.check,
+    access_sign_in.sign_in_link,
     access_diff.diff,
 ):
     access.add_command(command)

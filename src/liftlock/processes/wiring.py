@@ -23,6 +23,7 @@ from liftlock.processes.parts import (
     hooks,
     integrations,
     operations,
+    pages,
     provenance,
     pushes,
     queue,
@@ -33,6 +34,7 @@ from liftlock.services.configured_operations import GuardOperations
 from liftlock.web import housekeeping, references
 from liftlock.web.app import App
 from liftlock.web.dispatch import Api
+from liftlock.web.pages.site import Site
 from liftlock.web.routing import Route, RouteTable
 
 NONCES_KEPT = timedelta(hours=2)
@@ -46,6 +48,7 @@ class ControlPlane:
     app: App
     routes: tuple[Route, ...]
     loops: tuple[Loop, ...]
+    site: Site
 
 
 def build(
@@ -57,6 +60,7 @@ def build(
     pushes_part, guard, push_services = pushes.part(base, hook_services)
     hooks_part, fire = hooks.part(base, hook_services, GuardOperations(guard))
     operations_part, operation_services = operations.part(base, hook_services, fire, push_services)
+    pages_part, site = pages.part(base, hook_services, fire)
     parts = [
         access.part(base),
         audit.part(base),
@@ -69,6 +73,7 @@ def build(
         integrations.part(base, push_services, fire, operation_services),
         configuration.part(base),
         gate.part(base),
+        pages_part,
         _upkeep(base),
     ]
     routes = [route for part in parts for route in part.routes]
@@ -76,8 +81,8 @@ def build(
     routes += [route for service in services for route in housekeeping.routes(service)]
     api = Api(RouteTable(routes), base.authorizer, clock)
     published = references.documents(routes, told.root_url)
-    app = App(api, published, CollectorRegistry(), SqlHousekeeping(engine).ready)
-    return ControlPlane(app, tuple(routes), tuple(loop for part in parts for loop in part.loops))
+    app = App(api, published, CollectorRegistry(), SqlHousekeeping(engine).ready, site)
+    return ControlPlane(app, tuple(routes), tuple(loop for part in parts for loop in part.loops), site)
 
 
 def _upkeep(base: Foundation) -> Part:

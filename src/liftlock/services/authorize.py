@@ -5,6 +5,7 @@ Source: docs/reference/access.md
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,11 +15,12 @@ import msgspec
 from liftlock.domain.credentials.authentication import ANONYMOUS_CLIENT, Signed, authenticate
 from liftlock.domain.credentials.endpoint import signed_endpoint
 from liftlock.domain.credentials.hawk import PayloadHasher, Target, verify_payload_hash
-from liftlock.domain.scopes.attenuation import expand_caller
+from liftlock.domain.credentials.page_sessions import proof_of
+from liftlock.domain.scopes.attenuation import attenuate, expand_caller
 from liftlock.domain.scopes.authority import MAX_NEEDED, authority_of
 from liftlock.domain.scopes.roles import ANONYMOUS
 from liftlock.domain.scopes.satisfaction import AllOf, Expression, Refusal, ScopeSet, decide, to_wire
-from liftlock.errors import RefusedError
+from liftlock.errors import AuthenticationFailedError, RefusedError
 from liftlock.ports.envelope import AuditRecord, Envelope, Event, Nonce, Verdict
 from liftlock.services.access_snapshot import AccessCache, Snapshot
 
@@ -172,6 +174,43 @@ class Authorizer:
         """
         snapshot = await self._access.current(now)
         return _internal(snapshot, client_id, scopes, now)
+
+    async def signed_in(
+        self, client_id: str, scopes: Sequence[str] | None, proof: str, until: datetime, now: datetime
+    ) -> Caller:
+        """Return the caller of a session of the pages: with `scopes`, or None: with what the client has now.
+
+        Args:
+            proof: What the session's start found (`proof_of` the client's token); empty where `scopes` are given.
+        Raises:
+            AuthenticationFailedError: the client is gone, is not in force, or has a new token since.
+        """
+        snapshot = await self._access.current(now)
+        if scopes is None:
+            client = snapshot.client(client_id)
+            if client is None or client.disabled or client.expires <= now:
+                raise AuthenticationFailedError(f"client {client_id} is not in force any more")
+            if not hmac.compare_digest(proof_of(client.token), proof):
+                raise AuthenticationFailedError(f"client {client_id} has got a new token: sign in again")
+            scopes, until = client.scopes, min(until, client.expires)
+            self._access.used(client_id, now)
+        return msgspec.structs.replace(_internal(snapshot, client_id, scopes, now), expires=until)
+
+    async def limited(self, caller: Caller, authorized: Sequence[str], now: datetime) -> Caller:
+        """Return the caller with `authorized` in place of what he has, as authorizedScopes of a request do.
+
+        Raises:
+            RefusedError: he does not have one of them.
+        """
+        snapshot = await self._access.current(now)
+        scopes = attenuate(snapshot.book, caller.own, authorized)
+        if isinstance(scopes, Refusal):
+            raise RefusedError(
+                scopes.message(f"Client {caller.client_id}"),
+                required=to_wire(scopes.need),
+                unsatisfied=to_wire(scopes.unsatisfied),
+            )
+        return msgspec.structs.replace(caller, scopes=scopes, own=(*authorized, ANONYMOUS))
 
     def expire(self) -> None:
         """Make the next decision read roles and clients anew; to be called on StaleSnapshotError."""

@@ -1,4 +1,4 @@
-"""The control plane's whole ASGI application: the API, what describes it, and what operators ask for.
+"""The control plane's whole ASGI application: the API, what describes it, what operators ask for, and the pages.
 
 `/references/…`, `/schemas/…` and `/openapi.json` may be read by anybody and any page; they are made once, at the start.
 """
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from liftlock.errors import LiftlockError
 from liftlock.web.dispatch import Api, Receive, Scope, Send
+from liftlock.web.pages.site import Site
 
 _TEXT = b"text/plain; charset=utf-8"
 _JSON = b"application/json; charset=utf-8"
@@ -29,18 +30,25 @@ class App:
     """Sends a request to the part that answers it."""
 
     def __init__(
-        self, api: Api, documents: Mapping[str, bytes], registry: CollectorRegistry, ready: Check
+        self,
+        api: Api,
+        documents: Mapping[str, bytes],
+        registry: CollectorRegistry,
+        ready: Check,
+        site: Site,
     ) -> None:
         """Make the application.
 
         Args:
             documents: Path -> JSON of what everybody may read.
             ready: Raises a LiftlockError while the store can't be written.
+            site: The pages: everything that is none of the others.
         """
         self._api = api
         self._documents = documents
         self._registry = registry
         self._ready = ready
+        self._site = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,7 +65,7 @@ class App:
         elif path == "/metrics":
             await _text(send, 200, generate_latest(self._registry))
         else:
-            await _text(send, 404, b"not found: the API is below /api/\n")
+            await self._site(scope, receive, send)
 
     async def _readiness(self, send: Send) -> None:
         try:

@@ -1,0 +1,1 @@
+"""Logs on local disk, with an index of their lines."""
