@@ -32,6 +32,13 @@ def test_the_worker_holds_no_database_driver_and_no_use_case() -> None:
     )
 
 
+def test_the_witness_holds_no_database_driver_no_use_case_and_no_adapter_of_one() -> None:
+    module = "liftlock.processes.audit_witness"
+    assert (
+        _loaded(module, "liftlock.services", "liftlock.adapters.sql", "liftlock.web", "apsw", "asyncpg") == []
+    )
+
+
 def test_the_control_plane_holds_no_sandbox() -> None:
     assert _loaded("liftlock.processes.control_plane", "liftlock.worker", "liftlock.adapters.sandbox") == []
 

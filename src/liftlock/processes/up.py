@@ -24,7 +24,7 @@ from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy, parse_policy
 from liftlock.errors import InputInvalidError, IsolationUnavailableError
-from liftlock.processes import local_privileged, state_directory
+from liftlock.processes import local_privileged, local_witness, state_directory
 from liftlock.processes.certifying import Certifier
 from liftlock.processes.integrations_file import Integrations, read_integrations
 from liftlock.processes.journal import configure_logging
@@ -231,6 +231,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         **options.told(),
         user=workers.control_user,
     )
+    witness = local_witness.child(options.state_dir, workers.users, root_url)
     supervisor = Supervisor({name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ})
     control = Child(
         "control plane",
@@ -244,7 +245,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         await supervisor.start(control)
         if await _until_ready(control, root_url, stop):
             control.proven = True
-            for child in workers.children():
+            for child in (*workers.children(), witness):
                 await supervisor.start(child)
             if privileged is not None:
                 watching = asyncio.create_task(local_privileged.start(supervisor, privileged.child(), stop))

@@ -22,6 +22,7 @@ RUN_DIR = "/run/liftlock"
 MAX_SLOTS = 512
 CONTROL, WORKER, STORE, SLOT = "liftlock-control", "liftlock-worker", "liftlock-store", "liftlock-slot-"
 PRIVILEGED = "liftlock-privileged"
+WITNESS = "liftlock-witness"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,15 @@ def ensure_privileged(users: Users, *, first_uid: int | None = None) -> User | N
         IsolationUnavailableError: it can't be made.
     """
     return _user(PRIVILEGED, first_uid, MAX_SLOTS + 3) if users.separate else None
+
+
+def ensure_witness(users: Users, *, first_uid: int | None = None) -> User | None:
+    """Return the user of the audit log's witness, made if it is missing; None: there is one user for everything.
+
+    Raises:
+        IsolationUnavailableError: it can't be made.
+    """
+    return _user(WITNESS, first_uid, MAX_SLOTS + 4) if users.separate else None
 
 
 def drop_to(user: User) -> None:
