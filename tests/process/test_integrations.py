@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from control_plane_server import ROOT, Served, serve
 from fakes.github_stand_in import GitHubStandIn, served
+from git_source import commit, git, new_source
 from github_descriptions import Description, webhook_examples
 from liftlock.cli.client import Api
 from liftlock.cli.profiles import Profile
@@ -218,3 +219,86 @@ def test_an_integrations_file_that_makes_no_sense_is_told_at_the_start(
     with pytest.raises(InputInvalidError) as refused:
         read_integrations(tmp_path / "x.toml")
     assert said in refused.value.message
+
+
+OPERATIONS = """
+operations:
+  publish-widget:
+    description: Build widget and publish it
+    project: hello
+    refs: [main, topic]
+    input: {type: object, properties: {version: {type: string}}, additionalProperties: false}
+    stage1: {command: [[python3, build.py]]}
+    contract: {files: [{names: "dist/*.whl", least: 1, type: zip, maxBytes: 1000}]}
+    stage2: {kind: publish-distribution}
+"""
+PUBLISH = 'commands = {publish = "publish-widget"}'
+
+
+def test_a_comment_asks_for_a_real_operation_and_hears_of_its_end(
+    github: GitHubStandIn, key: rsa.RSAPrivateKey, tmp_path: Path
+) -> None:
+    work = new_source(tmp_path)
+    revision = commit(work, "version: 1\ntasks: []\n")
+    git(work, "push", "--quiet", "origin", "main", "main:topic")
+    github.add_pull(7, revision, ref="topic")
+    (tmp_path / "control").mkdir()
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with served(github) as api_url:
+        told = FILE.format(api=api_url).replace('project = "hello"', f'project = "hello"\n{PUBLISH}')
+        with serve(
+            tmp_path / "control",
+            operations=OPERATIONS,
+            integrations=told,
+            github_private_key=key.private_bytes(*form).decode(),
+            github_webhook_secret=SECRET,
+        ) as control:
+            api = Api(Profile(control.root_url, ROOT.client_id, ROOT.access_token, None))
+            _operable(api, tmp_path / "widget.git")
+            assert send(control, "issue_comment", commented("/liftlock publish version=1.0"), "delivery-1").ok
+            until(lambda: github.comments, "no answer came")
+            assert github.comments[0]["body"].startswith("started: "), github.comments[0]["body"]
+            until(lambda: github.checks, "no check was made")
+            [check] = github.checks
+            operation = api.get("operations", "operation", check["external_id"])
+            assert (check["head_sha"], check["status"]) == (revision, "in_progress")
+            asked = (operation["requester"], operation["ref"], operation["revision"], operation["input"])
+            assert asked == ("people/codertocat", "topic", revision, {"version": "1.0"})
+            assert f"/operations/{check['external_id']}) at {revision[:12]}" in github.comments[0]["body"]
+            assert send(control, "issue_comment", commented("/liftlock cancel"), "delivery-2").ok
+            until(lambda: len(github.comments) == 3, "the end was not told")
+            told_last = [each["body"] for each in github.comments[1:]]
+            assert any("is cancelled" in body for body in told_last)
+            assert any("ended: cancelled" in body for body in told_last)
+            until(lambda: github.checks[0]["conclusion"] == "cancelled", "the check was not completed")
+            bad = commented("/liftlock publish size=big")
+            assert send(control, "issue_comment", bad, "delivery-3").ok
+            until(lambda: len(github.comments) == 4, "no answer to a bad input came")
+            assert "`publish` was not started" in github.comments[3]["body"]
+            api.close()
+
+
+def _operable(api: Api, source: Path) -> None:
+    """Register the repository, and give stage 1 and the commenter what they need."""
+    project = {
+        "identityUrl": "https://github.com/octocat/hello-world",
+        "fetchUrl": str(source),
+        "level": 3,
+        "branches": ["main", "topic"],
+        "trustDomain": "demo",
+        "decideExisting": True,
+    }
+    api.put("pushes", "project", "hello", payload=project)
+    until(lambda: len(api.get("pushes", "project", "hello", "pushes")["pushes"]) == 2, "no push was recorded")
+    create = [
+        "queue:create-task:low:local/unprivileged",
+        "queue:create-task:project:none",
+        "queue:scheduler-id:liftlock-operations",
+        "pushes:get-source:hello",
+    ]
+    may = ["liftlock:request:publish-widget", "liftlock:list-operations"]
+    for role, scopes in (
+        ("hook-id:liftlock-operations/publish-widget", create),
+        ("github-user:21031067", may),
+    ):
+        api.put("auth", "roles", role, payload={"description": "", "scopes": scopes})
