@@ -91,7 +91,7 @@ def package_index(folder: Path, user: str = "publisher", token: str = TOKEN) -> 
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/index_server.py"), str(port), str(folder), user],
+        [sys.executable, "-P", "-m", "liftlock.processes.demo.index_server", str(port), str(folder), user],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -68,6 +68,15 @@ CHECKS: dict[str, Check] = {
         "B7",
         "what was built from a level-1 cache is red in a level-3 chain, although every signature is valid",
     ),
+    "hostile": Check(
+        "C2", "a hostile setup.py reads no token, reaches no network and poisons no cache: three refusals"
+    ),
+    "not-oneself": Check("C7", "who asked for an operation can't approve it"),
+    "approved": Check("C7", "another person approves the frozen digest, by a signature"),
+    "voided": Check("C7", "a new commit voids what was approved"),
+    "published": Check(
+        "C1", "approved again, the package is published to a package index, and installs from it with pip"
+    ),
     "dispatched": Check("C4", "an event that a configured program dispatches starts its hook, once"),
     "forged-dispatch": Check(
         "C4", "a forged dispatch (right JSON, wrong sender) leaves a trace and starts nothing"

@@ -28,6 +28,7 @@ from liftlock.processes.demo import (
     scene_events,
     scene_gate,
     scene_inputs,
+    scene_operations,
     scene_paths,
     scene_provenance,
     scene_push,
@@ -39,6 +40,7 @@ from liftlock.processes.demo import (
 from liftlock.processes.demo.checks import CHECKS
 from liftlock.processes.demo.grants import POLICY, POOL_POLICY
 from liftlock.processes.demo.graph import Watch
+from liftlock.processes.demo.operations_files import OperationsFiles
 from liftlock.processes.demo.people import Person
 from liftlock.processes.demo.report import DifferenceError, Report
 from liftlock.processes.demo.repository import Repository
@@ -77,11 +79,11 @@ def demo(keep: bool, state_dir: Path | None, listen: str, wheelhouse: Path) -> i
     report = Report(CHECKS)
     finished = False
     with _interruptible(), _folder(state_dir, keep) as folder:
-        server = _server(folder, listen, wheelhouse, keep)
+        server, files = _server(folder, listen, wheelhouse, keep)
         try:
             stage = _start(server, folder, report) if _is_possible(report) else None
             if stage is not None:
-                _play(stage)
+                _play(stage, files)
             _close(server, stage, report)
             finished = True
         finally:
@@ -94,14 +96,16 @@ def _say(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
-def _server(folder: Path, listen: str, wheelhouse: Path, keep: bool) -> Server:
+def _server(folder: Path, listen: str, wheelhouse: Path, keep: bool) -> tuple[Server, OperationsFiles]:
     policy = folder / "policy.toml"
     policy.write_text(POLICY, encoding="utf-8")
     pool_policy = folder / "pool-policy.toml"
     pool_policy.write_text(POOL_POLICY, encoding="utf-8")
     integrations = forge_app.write_settings(folder / "app")
     state, log = folder / "state", folder / "liftlock.log"
-    return Server(state, listen, policy, pool_policy, wheelhouse.absolute(), log, keep, integrations)
+    files = OperationsFiles.make(folder, CHECKOUT / "examples/gadget")
+    wheels = wheelhouse.absolute()
+    return Server(state, listen, policy, pool_policy, wheels, log, keep, integrations, files.file), files
 
 
 def _is_possible(report: Report) -> bool:
@@ -132,7 +136,7 @@ def _start(server: Server, folder: Path, report: Report) -> Stage | None:
     return Stage(folder, server, repository, report, _say, root, Watch.of(root.api, _say))
 
 
-def _play(stage: Stage) -> None:
+def _play(stage: Stage, files: OperationsFiles) -> None:
     """Play all scenes in their order; one that can't go on leaves the later checks as not reached."""
     try:
         people = scene_setup.play(stage, CHECKOUT / "examples/widget")
@@ -145,6 +149,7 @@ def _play(stage: Stage) -> None:
         scene_provenance.play(stage)
         scene_gate.play(stage)
         scene_caches.play(stage)
+        scene_operations.play(stage, files, CHECKOUT / "examples/gadget")
         scene_events.play(stage, people.developer)
         scene_audit.play(stage)
         scene_restart.play(stage, people.developer)

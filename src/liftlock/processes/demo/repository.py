@@ -24,9 +24,9 @@ class Repository:
     author: str
     email: str
 
-    def create(self, example: Path) -> None:
+    def create(self, example: Path, *, needs: str = ".taskcluster.yml") -> None:
         """Make both, the clone with the example's content, not yet committed."""
-        if not (example / ".taskcluster.yml").is_file():
+        if not (example / needs).is_file():
             raise UsageError(
                 f"{example}: the example project is not there; run the demo from a checkout of liftlock"
             )

@@ -41,6 +41,7 @@ class Server:
     log: Path
     outlive: bool
     integrations: Path
+    operations: Path
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> float:
@@ -78,6 +79,7 @@ class Server:
             *("--workers", str(WORKERS)),
             *("--policy", str(self.policy)),
             *("--pool-policy", str(self.pool_policy)),
+            *("--operations", str(self.operations)),
             *("--wheelhouse", str(self.wheelhouse)),
             *("--integrations", str(self.integrations)),
         ]
