@@ -112,7 +112,7 @@ class Full(Site):
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Full]:
+def full(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Full]:
     with serve(tmp_path_factory.mktemp("actions")) as running:
         made = Full(running)
         made.stage = Stage(running)

@@ -30,7 +30,7 @@ class Full(Site):
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Full]:
+def full(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Full]:
     directory: Path = tmp_path_factory.mktemp("pages")
     small, large = fill(directory, two_groups)
     with serve(directory) as running:
