@@ -62,7 +62,9 @@ class Logs:
         text = request.query.get("q", "")[:MAX_TEXT]
         wanted = request.query.get("line")
         last = max(0, opened.file.lines - FIRST_LINES)
-        start = number(wanted, 1, 2**40, "line") - 1 if wanted else (0 if opened.whole else last)
+        start = (
+            number(wanted, 1, 2**40, "line") - 1 if wanted else (0 if opened.whole or opened.name else last)
+        )
         start = max(0, min(start, max(0, opened.file.lines - 1)))
         hits = await asyncio.to_thread(opened.file.search, text.encode(), 0, MAX_HITS) if text else None
         shown = await _html(opened, start, FIRST_LINES)
