@@ -26,7 +26,7 @@ check: ## format, lint, types, imports, budgets, docs in step with the code
 	@scripts/bootstrap test
 	@scripts/check
 
-bench: ## start-up, latencies and cost per request, against their limits
+bench: ## load on both databases, start-up, latencies; what bounds them, against their goals
 	@scripts/bootstrap test
 	@.venv/bin/python benchmarks/run.py $(ARGS)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import platform
 import statistics
 import sys
 from collections.abc import Callable
@@ -57,11 +56,6 @@ def rows(rounds: int) -> list[Row]:
         ),
         Row("push to decision task running", "ms", latency.push_to_running(rounds * 2), 300, "limit"),
     ]
-    for name, rate, cpu, reference_rate, cpu_limit in load.measure(rounds):
-        found.append(
-            Row(f"{name}, 16 connections", "/s", rate, reference_rate, "reference", higher_is_better=True)
-        )
-        found.append(Row(f"{name}, control plane's CPU", "µs", cpu, cpu_limit, "goal", binding=False))
     found += [
         Row(cost.name, cost.unit, cost.samples, cost.limit, "goal", binding=False)
         for cost in gate.rows(rounds)
@@ -73,9 +67,11 @@ def main() -> int:
     """Print the table; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of each measurement")
-    measured = rows(parser.parse_args().rounds)
+    rounds = parser.parse_args().rounds
     write: Callable[[str], object] = sys.stdout.write
-    write(f"{platform.machine()}, Python {platform.python_version()}, SQLite with durable commits\n\n")
+    load.report(rounds, load.STEPS, 0, write)
+    measured = rows(rounds)
+    write("\nlatencies and limits, on SQLite with durable commits\n\n")
     write(f"{'figure':46} {'median':>10} {'min':>10} {'max':>10}  {'baseline':>18}  ratio\n")
     for row in measured:
         verdict = "" if row.holds else ("  EXCEEDED" if row.binding else "  not reached")

@@ -20,6 +20,7 @@ from liftlock.errors import ConflictError, InputInvalidError, NotFoundError, Rep
 from liftlock.ports.envelope import AuditRecord, Envelope, Nonce
 from liftlock.ports.task_store import Claimed
 from liftlock.values.instants import format_instant, to_ms
+from liftlock.values.json import decode
 from task_builders import NOW, QUEUE, document, task_id
 
 LEASE = timedelta(minutes=20)
@@ -374,3 +375,12 @@ async def test_scheduling_by_hand_makes_a_waiting_task_claimable(store: SqlTaskS
     assert await claim(store) == []
     await do(store, 1, Schedule())
     assert [one.task.task_id for one in await claim(store)] == [task_id(1)]
+
+
+async def test_a_definition_is_read_as_it_was_stored(store: SqlTaskStore) -> None:
+    await store.create(define(task_id(1), document(), NOW), [], Envelope(now=NOW))
+    [stored] = await store.stored([task_id(1)])
+    found = await store.document(task_id(1))
+    assert found is not None
+    assert decode(bytes(found)) == stored.document
+    assert await store.document(task_id(2)) is None

@@ -75,6 +75,10 @@ class TaskStore(Protocol):
         """Return the task without its definition, or None."""
         ...
 
+    async def document(self, task_id: str) -> msgspec.Raw | None:
+        """Return the definition of the task in wire form, as JSON, or None."""
+        ...
+
     async def stored(self, task_ids: Sequence[str]) -> list[StoredTask]:
         """Return the tasks that exist, in the order asked for."""
         ...

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from liftlock.domain.tasks.statuses import status_of
 from liftlock.errors import NotFoundError
 from liftlock.ports.task_store import QueueEntry, StoredTask, TaskStore
@@ -19,17 +21,17 @@ class TaskQueries:
     def __init__(self, store: TaskStore) -> None:
         self._store = store
 
-    async def definition(self, caller: Caller, task_id: str) -> dict[str, Any]:
-        """Return the definition, defaults filled in.
+    async def definition(self, caller: Caller, task_id: str) -> msgspec.Raw:
+        """Return the definition, defaults filled in, as JSON.
 
         Raises:
             NotFoundError: no such task.
         """
         caller.require(f"queue:get-task:{task_id}")
-        found = await self._store.stored([task_id])
-        if not found:
+        found = await self._store.document(task_id)
+        if found is None:
             raise NotFoundError(f"task {task_id} does not exist")
-        return found[0].document
+        return found
 
     async def status(self, caller: Caller, task_id: str) -> dict[str, Any]:
         """Return the status structure.

@@ -115,8 +115,7 @@ class PostgresEngine:
             group.served += 1
             self._serving.add(task := asyncio.create_task(self._serve(join.joint, group)))
             task.add_done_callback(self._serving.discard)
-        # A caller that goes away must not be told "cancelled" while its change commits: the write goes on.
-        return await asyncio.shield(future)
+        return await future  # a caller that goes away cancels this, and not the write, which goes on
 
     async def _write_alone(self, script: Callable[[], Script[T]], envelope: Envelope | None) -> T:
         wakes: list[str] = []

@@ -111,8 +111,7 @@ class SqliteEngine:
         self._orders.append(_Order(future, script, envelope, join))
         if self._running is None:
             self._running = self._loop.create_task(self._work())
-        # A caller that goes away must not be told "cancelled" while its change commits: the write goes on.
-        return await asyncio.shield(future)
+        return await future  # a caller that goes away cancels this, and not the write, which goes on
 
     async def close(self) -> None:
         if self._closed:

@@ -71,6 +71,16 @@ class SqlTaskStore:
 
         return await self._engine.read(script)
 
+    async def document(self, task_id: str) -> msgspec.Raw | None:
+        def script() -> Script[msgspec.Raw | None]:
+            rows = yield Sql(
+                "SELECT d.document FROM task t JOIN task_definition d ON d.id = t.id WHERE t.task_id = $1",
+                (task_id,),
+            )
+            return msgspec.Raw(rows[0][0].encode()) if rows else None
+
+        return await self._engine.read(script)
+
     async def stored(self, task_ids: Sequence[str]) -> list[StoredTask]:
         ids, wanted = list(task_ids), "SELECT value FROM json_each($1)"
         given: Any = json.dumps(ids)

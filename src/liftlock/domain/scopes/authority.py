@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from liftlock.domain.scopes.roles import ASSUME
-from liftlock.domain.scopes.satisfaction import AllOf, AnyOf, Expression, satisfies
+from liftlock.domain.scopes.satisfaction import Expression, satisfies
 
 MAX_NEEDED: Final = 40
 """Scopes named in one record, at most."""
@@ -20,13 +20,15 @@ def authority_of(needs: Iterable[Expression], own: Sequence[str], access_version
     caller assumes are named. With that version of the roles anybody can work out the chain.
     """
     needed = list(dict.fromkeys(scope for need in needs for scope in _leaves(need)))
+    assumed = dict.fromkeys(held for held in own if held.startswith(ASSUME))
     through: dict[str, None] = {}
     for scope in needed:
-        direct = next((held for held in own if satisfies(held, scope)), None)
-        if direct is not None:
-            through[direct] = None
+        for held in own:
+            if satisfies(held, scope):
+                through[held] = None
+                break
         else:
-            through |= dict.fromkeys(held for held in own if held.startswith(ASSUME))
+            through |= assumed
     return {
         "needed": _short(needed, MAX_NEEDED),
         "through": _short(list(through), MAX_THROUGH),
@@ -34,12 +36,11 @@ def authority_of(needs: Iterable[Expression], own: Sequence[str], access_version
     }
 
 
-def _leaves(need: Expression) -> Iterable[str]:
-    if isinstance(need, AllOf | AnyOf):
-        for part in need.parts:
-            yield from _leaves(part)
-    else:
-        yield need
+def _leaves(need: Expression) -> list[str]:
+    """Return the scopes that `need` names, in order."""
+    if isinstance(need, str):
+        return [need]
+    return [scope for part in need.parts for scope in _leaves(part)]
 
 
 def _short(scopes: list[str], limit: int) -> list[str]:

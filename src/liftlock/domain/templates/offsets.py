@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from liftlock.errors import TemplateRefusedError
@@ -18,6 +19,7 @@ _OFFSET = re.compile(
     r"(\s*(?P<minutes>\d+)\s*(minutes|minute|min|m))?"
     r"(\s*(?P<seconds>\d+)\s*(seconds|second|sec|s))?\s*\Z"
 )
+_CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z", re.ASCII)
 _REFERENCE = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -33,6 +35,16 @@ def from_now(offset: Any, reference: Any) -> str:
         raise TemplateRefusedError(
             f"fromNow expects an offset like '3 days 1 hour', got {str(offset)[:40]!r}"
         )
+    try:
+        instant = _instant(reference) + _delta(offset)
+    except OverflowError as error:
+        raise TemplateRefusedError(f"fromNow: {offset[:40]!r} leads out of the calendar") from error
+    return instant.isoformat(timespec="milliseconds") + "Z"
+
+
+@lru_cache(maxsize=512)
+def _delta(offset: str) -> timedelta:
+    """Return how long `offset` says; a template says the same few again and again."""
     text = offset.lstrip()
     past = text.startswith("-")
     text = text[1:].lstrip() if past else text
@@ -40,19 +52,14 @@ def from_now(offset: Any, reference: Any) -> str:
     if match is None:
         raise TemplateRefusedError(f"fromNow expects an offset like '3 days 1 hour', got {offset[:40]!r}")
     count = {unit: int(digits or 0) for unit, digits in match.groupdict().items()}
-    try:
-        delta = timedelta(
-            days=365 * count["years"] + 30 * count["months"] + count["days"],
-            weeks=count["weeks"],
-            hours=count["hours"],
-            minutes=count["minutes"],
-            seconds=count["seconds"],
-        )
-        start = _instant(reference)
-        instant = start - delta if past else start + delta
-    except OverflowError as error:
-        raise TemplateRefusedError(f"fromNow: {offset[:40]!r} leads out of the calendar") from error
-    return instant.isoformat(timespec="milliseconds") + "Z"
+    delta = timedelta(
+        days=365 * count["years"] + 30 * count["months"] + count["days"],
+        weeks=count["weeks"],
+        hours=count["hours"],
+        minutes=count["minutes"],
+        seconds=count["seconds"],
+    )
+    return -delta if past else delta
 
 
 def _instant(reference: Any) -> datetime:
@@ -60,6 +67,8 @@ def _instant(reference: Any) -> datetime:
     if isinstance(reference, datetime):
         return reference.astimezone(UTC).replace(tzinfo=None)
     try:
+        if type(reference) is str and _CANONICAL.match(reference):  # strptime takes twenty times as long
+            return datetime.fromisoformat(reference[:-1])
         return datetime.strptime(reference, _REFERENCE)  # noqa: DTZ007 naive on purpose, `Z` is in the form
     except (TypeError, ValueError) as error:
         raise TemplateRefusedError(
