@@ -171,7 +171,9 @@ def test_a_launcher_answers_on_after_a_request_that_cannot_be_read(
 ) -> None:
     worker, theirs = channel
     unused: Any = None
-    launcher = Launcher(theirs, program=unused, view=unused, host=unused, disk=unused, slots=(), store=unused)
+    launcher = Launcher(
+        theirs, program=unused, view=unused, host=unused, disk=unused, slots=(), store=unused, caches=unused
+    )
     memory = os.memfd_create("packet")
     os.write(memory, b"\xff" * 20)
     socket.send_fds(worker, [b"p"], [memory])
