@@ -99,13 +99,18 @@ def _forge(stage: Stage, developer: Person, event: dict[str, Any]) -> None:
     expect(bool(rows), f"the audit log has no trace of it: {told.text}")
 
 
+def _delivery() -> str:
+    """Return a new id of a delivery: hexadecimal, as forges make them."""
+    return SystemEntropy().token_bytes(16).hex()
+
+
 def _replay(stage: Stage) -> None:
-    root_url, delivery = stage.root.profile.root_url, SystemEntropy().slugid()
+    root_url, delivery = stage.root.profile.root_url, _delivery()
     push = {"ref": "refs/heads/main", "after": stage.latest.revision}
     statuses = [
         webhook(root_url, "push", push, delivery),
         webhook(root_url, "push", push, delivery),
-        webhook(root_url, "push", push, SystemEntropy().slugid(), secret=OTHER_SECRET),
+        webhook(root_url, "push", push, _delivery(), secret=OTHER_SECRET),
     ]
     stage.say(
         f"  the webhook: {statuses[0]}; again: {statuses[1]}; signed with another secret: {statuses[2]}"
@@ -116,6 +121,6 @@ def _replay(stage: Stage) -> None:
 def _forge_check(stage: Stage) -> None:
     run = {"id": 5000, "head_sha": stage.latest.revision, "app": {"id": APP}, "name": "liftlock: release"}
     asked = {"action": "rerequested", "check_run": run | {"external_id": SystemEntropy().slugid()}}
-    status = webhook(stage.root.profile.root_url, "check_run", asked, SystemEntropy().slugid())
+    status = webhook(stage.root.profile.root_url, "check_run", asked, _delivery())
     stage.say(f"  a check of the right name, which liftlock never made: {status}")
     expect_equal("the status", status, 403)
