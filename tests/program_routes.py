@@ -19,8 +19,6 @@ def program_routes() -> tuple[Route, ...]:
     spec = importlib.util.spec_from_file_location("api_reference", _SCRIPT)
     assert spec is not None
     assert spec.loader is not None
-    if str(_SCRIPT.parent) not in sys.path:
-        sys.path.append(str(_SCRIPT.parent))  # where scripts find one another when they are run
     script = importlib.util.module_from_spec(spec)
     sys.path.append(str(_SCRIPT.parent))  # scripts import one another as programs do: from their own folder
     try:
