@@ -5,11 +5,8 @@ They are fetched once for each lock file, and are not part of the repository.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import shutil
-import subprocess
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,28 +15,12 @@ from urllib.parse import parse_qsl
 import jsonschema_rs
 import msgspec
 
-ROOT = Path(__file__).parent.parent
-LOCKED = ROOT / "tests" / "third_party" / "github"
-FETCH_TIMEOUT_S = 300
+import third_party_programs
 
 
 def fetched() -> Path:
-    """Return the folder of npm's packages, fetched now if this lock file's are not there."""
-    lock = (LOCKED / "package-lock.json").read_bytes()
-    folder = ROOT / ".cache" / "third_party" / f"github-{hashlib.sha256(lock).hexdigest()[:16]}"
-    if not folder.exists():
-        making = folder.with_suffix(".new")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(parents=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(LOCKED / name, making)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=making, check=True, timeout=FETCH_TIMEOUT_S, capture_output=True)
-        for generated in (making / "node_modules/@octokit/openapi/generated").iterdir():
-            if generated.name != "api.github.com.json":
-                generated.unlink()
-        making.rename(folder)
-    return folder / "node_modules" / "@octokit"
+    """Return the folder of GitHub's packages."""
+    return third_party_programs.node_modules("github") / "@octokit"
 
 
 def webhook_examples() -> dict[str, list[dict[str, Any]]]:

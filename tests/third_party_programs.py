@@ -41,14 +41,14 @@ def python_programs(name: str) -> Path:
     return _once(name, lock, make) / "bin"
 
 
-def javascript() -> Path:
-    """Return a folder whose `node_modules` are what `third_party/javascript/package-lock.json` locks."""
-    source = LOCKS / "javascript"
+def node_modules(name: str) -> Path:
+    """Return the folder `node_modules` with what `third_party/<name>/package-lock.json` locks."""
+    source = LOCKS / name
 
     def make(folder: Path) -> None:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(source / name, folder)
+        for each in ("package.json", "package-lock.json"):
+            shutil.copy(source / each, folder)
         install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         subprocess.run(install, cwd=folder, check=True, timeout=600, stdin=subprocess.DEVNULL)
 
-    return _once("javascript", source / "package-lock.json", make)
+    return _once(name, source / "package-lock.json", make) / "node_modules"

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.process
 @pytest.fixture
 def found(served: Served) -> dict[str, Any]:
     """What the program found out."""
-    folder = third_party_programs.javascript()
+    folder = third_party_programs.node_modules("javascript").parent
     program = folder / "drive.mjs"
     shutil.copy(third_party_programs.LOCKS / "javascript" / "drive.mjs", program)
     given = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -65,6 +66,11 @@ class Machine:
         target.unlink(missing_ok=True)
         target.write_text(f"#!/bin/sh\n{script}\n")
         target.chmod(0o755)
+
+    def programs(self) -> list[str]:
+        """Return the programs that the script looks for."""
+        script = (self.checkout / "scripts/bootstrap").read_text()
+        return re.findall(r"^ +program (\S+) ", script, re.MULTILINE)
 
     def bootstrap(self, group: str = "run") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -148,8 +154,9 @@ def test_a_changed_lock_file_makes_the_environment_anew(machine: Machine) -> Non
 
 
 def test_running_leaves_an_environment_for_tests_as_it_is(machine: Machine) -> None:
-    for program in ("hg", "minisign", "gpgv", "zstd", "strace"):
-        machine.program(program, "exit 0")
+    for program in machine.programs():
+        if not (machine.bin / program).exists():
+            machine.program(program, "exit 0")
     assert machine.bootstrap("test").returncode == 0
     said = machine.log.read_text()
     assert "--no-dev" not in said
