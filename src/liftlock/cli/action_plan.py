@@ -218,6 +218,7 @@ def _text_of(given: str) -> str:
 
 
 def _slugid() -> str:
+    """Return a new slugid that does not begin with a hyphen, as `ports.entropy` says."""
     raw = bytearray(secrets.token_bytes(16))
-    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
+    raw[0], raw[6], raw[8] = raw[0] & 0x7F, raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
     return base64.urlsafe_b64encode(bytes(raw)).rstrip(b"=").decode()

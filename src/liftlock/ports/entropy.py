@@ -13,5 +13,8 @@ class Entropy(Protocol):
         ...
 
     def slugid(self) -> str:
-        """Return a new slugid: 22 characters, a random version 4 UUID in url-safe base64."""
+        """Return a new slugid: 22 characters, a random version 4 UUID in url-safe base64.
+
+        Its first bit is 0, so that it never begins with a hyphen, which command lines take for an option.
+        """
         ...

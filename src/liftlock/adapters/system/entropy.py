@@ -16,5 +16,6 @@ class SystemEntropy:
 
     def slugid(self) -> str:
         """Return a new slugid."""
-        raw = uuid.UUID(bytes=os.urandom(16), version=4).bytes  # noqa: TID251 -- as above
+        raw = bytearray(uuid.UUID(bytes=os.urandom(16), version=4).bytes)  # noqa: TID251 -- as above
+        raw[0] &= 0x7F
         return base64.urlsafe_b64encode(raw)[:22].decode()

@@ -19,3 +19,7 @@ def test_tokens_have_the_size_asked_for() -> None:
 
 def test_the_clock_is_aware_and_in_utc() -> None:
     assert SystemClock().now().utcoffset().total_seconds() == 0
+
+
+def test_no_slugid_looks_like_an_option_of_a_command() -> None:
+    assert not any(SystemEntropy().slugid().startswith("-") for _ in range(1000))
