@@ -149,7 +149,7 @@ async def push_hooks(rounds: int) -> list[float]:
         sealer = KeyFileSealer.open(Path(folder) / "keys.json", SystemEntropy())
         hooks = Hooks(SqlHookStore(engine), sealer, SystemEntropy())
         policy = parse_policy({"trust-domain": {"demo": {"permissions": ["generic", "promote"]}}})
-        policies = ActionPolicies(SqlConfigurationStore(engine), policy)
+        policies = ActionPolicies(SqlConfigurationStore(engine), SqlPushStore(engine), policy)
         admit = AdmitHooks(SqlPushStore(engine), hooks, policies)
         for number in range(rounds):
             raw = EXAMPLE.read_bytes() + f"# {number}\n".encode()

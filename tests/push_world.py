@@ -102,6 +102,7 @@ class PushWorld:
     repository: FakeRepository = field(default_factory=FakeRepository)
     clock: FixedClock = field(default_factory=FixedClock)
     doorbells: Mailbox = field(default_factory=Mailbox)
+    pulls: frozenset[str] = frozenset()
     access: World = field(init=False)
     store: SqlPushStore = field(init=False)
     tasks: SqlTaskStore = field(init=False)
@@ -129,8 +130,10 @@ class PushWorld:
         self.create_task = CreateTask(self.tasks)
         self.projects = Projects(self.store, self.repository)
         self.log = PushLog(self.store, self.repository)
-        self.policies = ActionPolicies(SqlConfigurationStore(self.engine), parse_policy(self.policy))
-        self.admit_hooks = AdmitHooks(self.store, self.hooks, self.policies)
+        self.policies = ActionPolicies(
+            SqlConfigurationStore(self.engine), self.store, parse_policy(self.policy)
+        )
+        self.admit_hooks = AdmitHooks(self.store, self.hooks, self.policies, self.pulls)
         self.start = StartDecision(
             self.store, self.repository, self.admit_hooks, authorizer, self.create_task, self.clock
         )
@@ -139,7 +142,9 @@ class PushWorld:
             self.store, observe, self.start, self.doorbells, InProcessWakeups(), self.clock
         )
         self.retry = RetryDecision(self.store, self.watch)
-        self.guard = BindAction(self.store, self.tasks, self.repository, authorizer, self.clock)
+        self.guard = BindAction(
+            self.store, self.tasks, self.repository, authorizer, self.policies, self.clock
+        )
         self.fire = FireHook(
             self.hook_store, self.tasks, self.create_task, authorizer, sealer, entropy, self.guard
         )

@@ -155,13 +155,14 @@ def test_e4_an_apply_that_is_stopped_at_any_step_is_seen_and_goes_on(
     perform = config_apply.Performer.perform
     left = 0
 
-    def fails(performer: config_apply.Performer, step: Step) -> None:
+    def fails(performer: config_apply.Performer, steps: tuple[Step, ...]) -> None:
         nonlocal left
         if left == 0:
             raise UnreachableError("the line is cut")
         left -= 1
-        perform(performer, step)
+        perform(performer, steps)
 
+    monkeypatch.setattr(config_apply, "MAX_TOGETHER", 3)
     monkeypatch.setattr(config_apply.Performer, "perform", fails)
     assert run("apply", folder, "--yes")[0] == Exit.FAILED
     status, said = run("apply", folder, "--yes")

@@ -8,7 +8,7 @@ import pytest
 
 from access_world import NOW
 from liftlock.adapters.sql.engine import Engine
-from liftlock.domain.actions.policy import DomainPolicy
+from liftlock.domain.actions.policy import DomainPolicy, parse_policy
 from liftlock.errors import InputInvalidError, NotFoundError, RefusedError
 from liftlock.services.bring_hooks import BringHooks
 from push_world import PushWorld, hook_of, payload_of
@@ -105,3 +105,73 @@ async def test_policies_need_their_own_scope_and_are_checked(world: PushWorld) -
         with pytest.raises(InputInvalidError, match=said):
             await world.policies.put(root, "demo", policy, NOW)
     assert await world.policies.list(root) == {}
+
+
+async def test_a8_a_stricter_policy_withdraws_what_it_would_not_admit(world: PushWorld) -> None:
+    push = await world.push()
+    robin = await world.user("people/robin")
+    assert (await world.trigger(robin, payload_of(push), hook_of(push))).status is not None
+    strict = DomainPolicy(levels=(3,), permissions=("generic",), self_admitted=())
+    gone = await world.policies.put(await world.access.caller(), "demo", strict, NOW)
+    assert [(each.level, each.permission, each.digest) for each in gone] == [
+        (3, "generic", push.config_digest)
+    ]
+    with pytest.raises(RefusedError, match="is not admitted for generic at level 3"):
+        await world.trigger(robin, payload_of(push), hook_of(push))
+    [shown] = [
+        each for each in await world.log.waiting(await world.access.caller()) if each.permission == "generic"
+    ]
+    assert (shown.state, shown.by, shown.permission) == ("withdrawn", "static/liftlock/root", "generic")
+    [entry] = await world.access.store.history(f"content/{push.config_digest}", before=2**60, limit=1)
+    assert (entry.action, entry.details["admittedBy"]) == ("pushes.withdrawHooks", "policy")
+
+
+async def test_a8_what_was_withdrawn_may_be_admitted_again_by_somebody_else_than_the_pusher(
+    world: PushWorld,
+) -> None:
+    push = await world.push()
+    strict = DomainPolicy(levels=(3,), permissions=("generic",), self_admitted=())
+    await world.policies.put(await world.access.caller(), "demo", strict, NOW)
+    lead = await world.user("people/lead", "pushes:admit-hooks:3:*")
+    assert push.config_digest is not None
+    admitted = await world.admit(lead, push.config_digest, "generic")
+    assert (admitted.state, admitted.by) == ("admitted", "people/lead")
+    robin = await world.user("people/robin")
+    assert (await world.trigger(robin, payload_of(push), hook_of(push))).status is not None
+    assert await world.policies.put(await world.access.caller(), "demo", strict, NOW) == ()
+
+
+async def test_a8_a_permission_that_the_policy_has_no_more_is_refused_whoever_admitted_it(
+    world: PushWorld,
+) -> None:
+    push = await world.push()
+    lead = await world.user("people/lead", "pushes:admit-hooks:3:*")
+    assert push.config_digest is not None
+    await world.admit(lead, push.config_digest)
+    gone = await world.policies.put(
+        await world.access.caller(), "demo", DomainPolicy((3,), ("generic",), ("generic",)), NOW
+    )
+    assert [(each.permission, each.by) for each in gone] == [("release-promotion", "people/lead")]
+    robin = await world.user("people/robin")
+    with pytest.raises(
+        RefusedError, match="the policy of demo has no hooks for release-promotion at level 3"
+    ):
+        await world.trigger(robin, payload_of(push), hook_of(push, "release-promotion"))
+    with pytest.raises(
+        RefusedError, match="has no hooks for release-promotion at level 3: change the policy"
+    ):
+        await world.admit(lead, push.config_digest)
+
+
+async def test_a8_a_policy_file_that_became_stricter_counts_when_a_hook_fires(world: PushWorld) -> None:
+    push = await world.push()
+    strict = parse_policy({"trust-domain": {"demo": {"permissions": ["generic"], "self-admitted": []}}})
+    world.policies._from_file = strict
+    with pytest.raises(RefusedError, match="is not admitted for generic at level 3"):
+        await world.trigger(await world.user("people/robin"), payload_of(push), hook_of(push))
+
+
+async def test_a8_a_policy_that_is_as_wide_withdraws_nothing(world: PushWorld) -> None:
+    await world.push()
+    assert await world.policies.put(await world.access.caller(), "demo", NIGHTLY, NOW) == ()
+    assert await world.policies.remove(await world.access.caller(), "demo", NOW) == ()

@@ -1,10 +1,11 @@
-"""One step of an apply as one request."""
+"""Steps of an apply as requests: one for many steps where the server takes many, else one for each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from liftlock.cli.client import Api
 from liftlock.cli.failures import UsageError
@@ -21,11 +22,39 @@ _PLACES: dict[str, tuple[str, str]] = {
 }
 _ONE_VERB = {"ActionPolicy", "Secret"}
 """Kinds that are made and changed by the same request."""
+_TOGETHER: Final = frozenset({"Role", "Client", "Hook"})
+"""Kinds of which many are changed by one request."""
+MAX_TOGETHER: Final = 200
+"""Steps in one request; the server takes no more."""
+MAX_TOGETHER_BYTES: Final = 4 << 20
+
+
+def batches(steps: Sequence[Step]) -> Iterator[tuple[Step, ...]]:
+    """Yield the steps in their order, in groups that one request performs. No group goes beyond a phase."""
+    group: list[Step] = []
+    size = 0
+    for step in steps:
+        own = _size(step)
+        fits = group and step.key.kind in _TOGETHER and step.phase == group[0].phase
+        if group and not (fits and len(group) < MAX_TOGETHER and size + own <= MAX_TOGETHER_BYTES):
+            yield tuple(group)
+            group, size = [], 0
+        group.append(step)
+        size += own
+        if step.key.kind not in _TOGETHER:
+            yield tuple(group)
+            group, size = [], 0
+    if group:
+        yield tuple(group)
+
+
+def _size(step: Step) -> int:
+    return 0 if step.after is None else len(json.dumps(step.after.content))
 
 
 @dataclass(slots=True)
 class Performer:
-    """Performs steps; `tokens` are those of the clients that it made, by id.
+    """Performs steps; `tokens` are those of the clients that it made, by id; `notes` what else people should know.
 
     Args:
         values: What secrets shall hold, by name.
@@ -34,9 +63,22 @@ class Performer:
     api: Api
     values: Mapping[str, Any]
     tokens: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
-    def perform(self, step: Step) -> None:
-        """Make the request; errors as `Api.call`."""
+    def perform(self, steps: Sequence[Step]) -> None:
+        """Make the one request that performs these steps of a batch; errors as `Api.call`."""
+        if len(steps) == 1:
+            self._perform_one(steps[0])
+            return
+        changes = [
+            {"change": step.verb, "resource": str(step.key)}
+            | ({} if step.after is None else {"content": step.after.content})
+            for step in steps
+        ]
+        answer = self.api.post("configuration", "changes", payload={"changes": changes})
+        self.tokens |= answer["accessTokens"]
+
+    def _perform_one(self, step: Step) -> None:
         route = _route(step.key)
         if step.after is None:
             self.api.delete(*route)
@@ -46,6 +88,11 @@ class Performer:
         answer = send(*route, payload=self._body(step.after))
         if step.key.kind == "Client" and step.verb == "create":
             self.tokens[step.key.id] = answer["accessToken"]
+        if step.key.kind == "ActionPolicy":
+            self.notes += [
+                f"withdrawn: {each['permission']} at level {each['level']}, content {each['digest']}"
+                for each in answer.get("withdrawn", ())
+            ]
 
     def _body(self, resource: Resource) -> dict[str, Any]:
         if resource.key.kind != "Secret":

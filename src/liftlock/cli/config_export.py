@@ -41,7 +41,7 @@ def import_(api: Api, out: Output, folder: Path, name: str) -> None:
     TASKCLUSTER_ROOT_URL names it. Roles, clients, hooks and worker pools are read; pools of other providers lose
     their settings. Credentials are needed only for what it does not show to everybody.
     """
-    _write(out, read_live(api, _ANYWHERE), folder, name)
+    _write(out, read_live(api, _ANYWHERE, foreign=True), folder, name)
 
 
 def _write(out: Output, live: Resources, folder: Path, name: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from liftlock.cli.client import Api
 from liftlock.cli.failures import AnsweredError
@@ -12,11 +13,16 @@ from liftlock.domain.configuration.live import live_resource, live_secrets
 from liftlock.domain.configuration.resources import Kind, Resources
 
 
-def read_live(api: Api, kinds: Iterable[Kind]) -> Resources:
-    """Return every resource of these kinds, but for secrets (`read_secrets`)."""
+def read_live(api: Api, kinds: Iterable[Kind], *, foreign: bool = False) -> Resources:
+    """Return every resource of these kinds, but for secrets (`read_secrets`).
+
+    Args:
+        foreign: Ask only what every Taskcluster-compatible deployment answers.
+    """
     found: Resources = {}
     for kind in kinds:
-        for name, answer in _READERS[kind](api):
+        reader = _READERS[kind] if foreign or kind not in _AT_ONCE else partial(_whole, kind)
+        for name, answer in reader(api):
             resource = live_resource(kind, name, answer)
             if resource is not None:
                 found[resource.key] = resource
@@ -40,6 +46,10 @@ def read_applied(api: Api, name: str) -> tuple[int, Applied, dict[str, str], dic
         return 0, Applied(), {}, {}
     applied = Applied(answer["digests"], answer["target"])
     return answer["version"], applied, answer["secrets"], {"by": answer["by"], "at": answer["at"]}
+
+
+def _whole(kind: Kind, api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
+    return iter(api.get("configuration", "live", kind)["resources"].items())
 
 
 def _roles(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -69,6 +79,8 @@ def _policies(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
     return ((each["trustDomain"], each) for each in api.get("pushes", "action-policies")["policies"])
 
 
+_AT_ONCE: Final[frozenset[Kind]] = frozenset({"Role", "Client", "Hook"})
+"""Kinds that liftlock gives whole in one answer."""
 _READERS: dict[Kind, Callable[[Api], Iterator[tuple[str, dict[str, Any]]]]] = {
     "Role": _roles,
     "Client": _clients,

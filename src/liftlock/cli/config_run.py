@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from liftlock.cli.client import Api
-from liftlock.cli.config_apply import Performer
+from liftlock.cli.config_apply import Performer, batches
 from liftlock.cli.config_files import read_files, uncollected
 from liftlock.cli.config_live import read_applied, read_live, read_secrets
 from liftlock.cli.config_own_checks import own_checks
@@ -22,7 +22,7 @@ from liftlock.domain.configuration.difference import Plan, plan
 from liftlock.domain.configuration.folder import Folder, read_folder
 from liftlock.domain.configuration.generate import generate
 from liftlock.domain.configuration.live import secret_hash
-from liftlock.domain.configuration.order import steps
+from liftlock.domain.configuration.order import Step, steps
 from liftlock.domain.configuration.reading import Problem
 from liftlock.domain.configuration.resources import Managed, Resources, by_kind
 from liftlock.domain.configuration.shown import plan_wire
@@ -141,9 +141,13 @@ def apply_plan(api: Api, out: Output, intent: Intent, made: Made, new_tokens: Pa
     performer = Performer(api, made.values)
     file = None if new_tokens is None else os.open(new_tokens, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        for number, step in enumerate(todo, 1):
-            out.progress(f"{number}/{len(todo)} {step.phase}: {step.verb} {step.key}")
-            performer.perform(step)
+        done = 0
+        for group in batches(todo):
+            done += len(group)
+            out.progress(f"{done}/{len(todo)} {group[0].phase}: {_named(group)}")
+            performer.perform(group)
+            while performer.notes:
+                out.progress(performer.notes.pop(0))
     finally:
         if file is not None:
             with os.fdopen(file, "w") as tokens:
@@ -161,6 +165,13 @@ def apply_plan(api: Api, out: Output, intent: Intent, made: Made, new_tokens: Pa
     }
     api.put("configuration", "applied", intent.name, payload=end)
     return len(todo)
+
+
+def _named(group: Sequence[Step]) -> str:
+    first, last = group[0], group[-1]
+    if len(group) == 1:
+        return f"{first.verb} {first.key}"
+    return f"{len(group)} from {first.verb} {first.key} to {last.verb} {last.key}"
 
 
 def _bring_hooks(api: Api, out: Output, intent: Intent, made: Made) -> None:

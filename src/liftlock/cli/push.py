@@ -150,13 +150,20 @@ def install_hook(
 @push.command()
 @api_command
 def waiting(api: Api, out: Output) -> None:
-    """List contents of .taskcluster.yml that wait for consent."""
+    """List contents of .taskcluster.yml that wait for consent, or lost it by a stricter policy."""
     found = api.get("pushes", "admissions")["admissions"]
     rows = [
-        [each["trustDomain"], str(each["level"]), each["permission"], each["digest"], each["at"]]
+        [
+            each["trustDomain"],
+            str(each["level"]),
+            each["permission"],
+            each["state"],
+            each["digest"],
+            each["at"],
+        ]
         for each in found
     ]
-    out.data(found, out.table(["trust domain", "level", "permission", "digest", "since"], rows))
+    out.data(found, out.table(["trust domain", "level", "permission", "state", "digest", "since"], rows))
 
 
 @push.command()

@@ -6,7 +6,7 @@ decides again. Listings are sorted by id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -74,16 +74,25 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     details: dict[str, Any]
 
 
-class AccessStore(Protocol):
-    """Keeps clients and roles.
+class PutEntity(msgspec.Struct, frozen=True):
+    """One of many changes that are made together: the entity becomes `record`; `create`: it is new."""
 
-    Every write needs an envelope with its `access_version`, and raises StaleSnapshotError if that is not the present
-    one: two changes decided at once never both apply.
-    """
+    record: ClientRecord | RoleRecord
+    create: bool
 
-    async def since(self, version: int) -> AccessChanges | None:
-        """Return what changed after `version` (0: everything there is), or None if nothing did."""
-        ...
+
+class DeleteEntity(msgspec.Struct, frozen=True):
+    """One of many changes that are made together: the entity is deleted, if it is there."""
+
+    kind: EntityKind
+    id: str
+
+
+AccessWrite = PutEntity | DeleteEntity
+
+
+class ClientStore(Protocol):
+    """Keeps clients; writes as those of `AccessStore`."""
 
     async def client(self, client_id: str) -> ClientRecord | None:
         """Return the client, or None."""
@@ -106,13 +115,13 @@ class AccessStore(Protocol):
         """Delete the client; return whether it existed. If not, nothing changes but that the envelope commits."""
         ...
 
-    async def touch_clients(self, client_ids: Iterable[str], at: datetime) -> None:
-        """Record that these clients were used at `at`; no change of access."""
-        ...
-
     async def expired_clients(self, now: datetime, *, limit: int) -> list[str]:
         """Return up to `limit` ids of clients that are to be deleted on expiry and have expired."""
         ...
+
+
+class RoleStore(Protocol):
+    """Keeps roles; writes as those of `AccessStore`."""
 
     async def role(self, role_id: str) -> RoleRecord | None:
         """Return the role, or None."""
@@ -128,6 +137,26 @@ class AccessStore(Protocol):
 
     async def delete_role(self, role_id: str, actor: str, envelope: Envelope) -> bool:
         """Delete the role; return whether it existed. Its versions are kept."""
+        ...
+
+
+class AccessStore(ClientStore, RoleStore, Protocol):
+    """Keeps clients and roles.
+
+    Every write needs an envelope with its `access_version`, and raises StaleSnapshotError if that is not the present
+    one: two changes decided at once never both apply.
+    """
+
+    async def since(self, version: int) -> AccessChanges | None:
+        """Return what changed after `version` (0: everything there is), or None if nothing did."""
+        ...
+
+    async def touch_clients(self, client_ids: Iterable[str], at: datetime) -> None:
+        """Record that these clients were used at `at`; no change of access."""
+        ...
+
+    async def change(self, writes: Sequence[AccessWrite], actor: str, envelope: Envelope) -> None:
+        """Make all the changes in order, or none of them; each takes a version. Errors as of those that make one."""
         ...
 
     async def role_versions(self, role_id: str) -> list[RoleVersion]:

@@ -94,31 +94,34 @@ class PutHook(msgspec.Struct, frozen=True):
     hook: HookRecord
 
 
-class HookStore(Protocol):
-    """Keeps hooks and their fires. Listings are sorted by id."""
+class AddHook(msgspec.Struct, frozen=True):
+    """For an envelope's records: the hook is new. Raises ConflictError inside the transaction if it exists."""
+
+    hook: HookRecord
+
+
+class ReplaceHook(msgspec.Struct, frozen=True):
+    """For an envelope's records: the hook whose version is `expected` becomes `hook`; token and creation stay.
+
+    Raises StaleSnapshotError inside the transaction if it has another version, or is gone.
+    """
+
+    hook: HookRecord
+    expected: str
+
+
+class DropHook(msgspec.Struct, frozen=True):
+    """For an envelope's records: the hook is deleted, if it is there; its fires are kept."""
+
+    hook_group_id: str
+    hook_id: str
+
+
+class HookChanges(Protocol):
+    """What changing hooks needs of their store."""
 
     async def hook(self, hook_group_id: str, hook_id: str) -> HookRecord | None:
         """Return the hook, or None."""
-        ...
-
-    async def groups(self) -> list[str]:
-        """Return the groups that have a hook, sorted."""
-        ...
-
-    async def hooks_of(self, hook_group_id: str) -> list[HookRecord]:
-        """Return the group's hooks."""
-        ...
-
-    async def bound(self) -> list[HookRecord]:
-        """Return the hooks that have bindings, sorted."""
-        ...
-
-    async def names(self) -> list[str]:
-        """Return the name `<group>/<hook>` of every hook, sorted by group and hook."""
-        ...
-
-    async def unused(self, before: datetime, after: tuple[str, str], limit: int) -> list[HookRecord]:
-        """Return managed hooks after (group, id) that were neither made, changed nor fired since `before`."""
         ...
 
     async def create(self, record: HookRecord, envelope: Envelope) -> None:
@@ -135,6 +138,34 @@ class HookStore(Protocol):
 
     async def delete(self, hook_group_id: str, hook_id: str, envelope: Envelope) -> bool:
         """Delete the hook and return whether it existed; its fires are kept."""
+        ...
+
+
+class HookStore(HookChanges, Protocol):
+    """Keeps hooks and their fires. Listings are sorted by id."""
+
+    async def groups(self) -> list[str]:
+        """Return the groups that have a hook, sorted."""
+        ...
+
+    async def hooks_of(self, hook_group_id: str) -> list[HookRecord]:
+        """Return the group's hooks."""
+        ...
+
+    async def bound(self) -> list[HookRecord]:
+        """Return the hooks that have bindings, sorted."""
+        ...
+
+    async def every(self) -> list[HookRecord]:
+        """Return all hooks, sorted by group and hook."""
+        ...
+
+    async def names(self) -> list[str]:
+        """Return the name `<group>/<hook>` of every hook, sorted by group and hook."""
+        ...
+
+    async def unused(self, before: datetime, after: tuple[str, str], limit: int) -> list[HookRecord]:
+        """Return managed hooks after (group, id) that were neither made, changed nor fired since `before`."""
         ...
 
     async def set_token(

@@ -14,6 +14,7 @@ from liftlock.domain.pushes.push import DecisionState, Push, Standing
 from liftlock.ports.envelope import Envelope
 
 MAX_PAGE = 1_000
+AdmissionState = Literal["admitted", "waiting", "withdrawn"]
 
 
 class NewPush(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,17 +68,48 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the content `digest` may take effect for a permission; `by` is who said so, or `policy`, or nobody yet.
 
-    `hook_digest` is that of the hook's definition as liftlock made it.
+    Of a withdrawn one, `by` is whose change of policy took it back. `hook_digest` is that of the hook's definition as liftlock made it.
     """
 
     trust_domain: str
     level: int
     permission: str
     digest: str
-    state: Literal["admitted", "waiting"]
+    state: AdmissionState
     by: str
     at: datetime
     hook_digest: str
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """For an envelope's records: the admission is taken back by `by`, if it is still the one that was looked at."""
+
+    admission: Admission
+    by: str
+    at: datetime
+
+
+class DecisionRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision task that is no push's: of a scheduled run, or of a pull request. What its actions are bound to.
+
+    As a record of an envelope it commits together with the task. `level` is the run's own, `project_level` the
+    project's at that time; `pushlog_id` is that of the push with the revision, -1 if there is none, 0 for a pull request.
+    """
+
+    task_id: str
+    kind: Literal["cron", "pull"]
+    at: datetime
+    project: str
+    identity: str
+    trust_domain: str
+    project_level: int
+    level: int
+    branch: str
+    revision: str
+    base_revision: str
+    owner: str
+    pushlog_id: int
+    config_digest: str
 
 
 class PushStore(Protocol):
@@ -121,6 +153,10 @@ class PushStore(Protocol):
         """Return the push whose decision task has this id, or None."""
         ...
 
+    async def run_of_task(self, task_id: str) -> DecisionRun | None:
+        """Return the scheduled run or pull request whose decision task has this id, or None."""
+        ...
+
     async def pushes(self, project: str, query: PushQuery) -> list[Push]:
         """Return at most `query.limit` pushes, by number."""
         ...
@@ -160,7 +196,7 @@ class PushStore(Protocol):
         ...
 
     async def put_admission(self, admission: Admission, envelope: Envelope) -> Admission:
-        """Return the admission as it is now: stored if there was none, or if it turns a waiting one into an admitted one.
+        """Return the admission as it is now: stored if there was none, or if it turns one that is not admitted into an admitted one.
 
         `hook_digest` is always taken over.
         """
@@ -172,6 +208,10 @@ class PushStore(Protocol):
         """Return the admission, or None if this content was never brought for that permission."""
         ...
 
-    async def admissions(self, state: Literal["admitted", "waiting"]) -> list[Admission]:
+    async def admissions_of(self, trust_domain: str) -> list[Admission]:
+        """Return every admission in the trust domain whose state is admitted, by level, permission and digest."""
+        ...
+
+    async def admissions(self, state: AdmissionState) -> list[Admission]:
         """Return the admissions in `state`, the newest first, at most `MAX_PAGE`."""
         ...

@@ -53,6 +53,16 @@ def read_integrations(path: Path) -> Integrations:
     return Integrations(text, _read(path.parent / settings.private_key_file), secret)
 
 
+def pull_projects(text: str | None) -> frozenset[str]:
+    """Return the projects whose pull requests start decision tasks, by the checked file's `text`."""
+    document = tomllib.loads(text or "")
+    if "github" not in document:
+        return frozenset()
+    return frozenset(
+        each.project for each in parse_github(document["github"]).repository if each.pull_requests
+    )
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8")

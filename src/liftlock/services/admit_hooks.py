@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from liftlock.domain.actions.hook_definition import action_hook
-from liftlock.domain.actions.naming import ActionHookName, short_of
+from liftlock.domain.actions.naming import PULL, PULL_LEVEL, ActionHookName, short_of
 from liftlock.domain.actions.policy import Policy, bare_name
 from liftlock.domain.hooks.definition import HookDefinition, define_hook
 from liftlock.domain.pushes.config_file import ConfigFile
@@ -21,14 +21,13 @@ from liftlock.errors import LiftlockError, NotFoundError, RefusedError, RequestA
 from liftlock.ports.envelope import AuditRecord, Envelope, Event
 from liftlock.ports.hook_store import PutHook
 from liftlock.ports.push_store import Admission, Content, PushStore
-from liftlock.services.action_policies import ActionPolicies
+from liftlock.services.action_policies import BY_POLICY, ActionPolicies
 from liftlock.services.authorize import Caller
 from liftlock.services.hooks import Hooks
 from liftlock.values.instants import format_instant
 from liftlock.values.json import digest
 
 ACTOR: Final = "liftlock/hooks"
-BY_POLICY: Final = "policy"
 MAX_REMEMBERED: Final = 1_000
 """Versions of hooks that are remembered."""
 
@@ -36,8 +35,12 @@ MAX_REMEMBERED: Final = 1_000
 class AdmitHooks:
     """Brings hooks for actions, and admits them."""
 
-    def __init__(self, store: PushStore, hooks: Hooks, policies: ActionPolicies) -> None:
+    def __init__(
+        self, store: PushStore, hooks: Hooks, policies: ActionPolicies, pulls: frozenset[str] = frozenset()
+    ) -> None:
+        """Make the service; `pulls` are the projects whose pull requests start decision tasks."""
         self._store = store
+        self._pulls = pulls
         self._hooks = hooks
         self._policies = policies
         self._versions: dict[tuple[ActionHookName, str, str], str] = {}
@@ -45,17 +48,25 @@ class AdmitHooks:
     async def bring(self, push: Push, file: ConfigFile, now: datetime) -> tuple[str, ...]:
         """Make every hook that policy wants for this content; return what an operator should look at."""
         policy = await self._policies.current()
-        permissions = policy.permissions(push.trust_domain, push.level)
-        if not permissions:
+        if not policy.permissions(push.trust_domain, push.level):
             return (f"policy makes no hooks for {push.trust_domain} at level {push.level}",)
         if file.action_template is None:
             return (".taskcluster.yml: tasks is not written as a list: there are no hooks for its actions",)
-        owner = await self._own_short_name(push, file, now)
+        alerts = await self._bring_all(push, file, policy, now, push.level, pull=False)
+        if push.project in self._pulls and policy.permissions(push.trust_domain, PULL_LEVEL):
+            alerts += await self._bring_all(push, file, policy, now, PULL_LEVEL, pull=True)
+        return tuple(alerts)
+
+    async def _bring_all(
+        self, push: Push, file: ConfigFile, policy: Policy, now: datetime, level: int, *, pull: bool
+    ) -> list[str]:
+        """Make the hooks of that level, one for each permission; return what an operator should look at."""
+        owner = await self._own_short_name(push, file, now, level)
         if owner.digest != file.digest:
-            return (await self._collision(push, file, owner, now),)
-        alerts = []
-        for permission in permissions:
-            name = ActionHookName(push.trust_domain, push.level, permission, owner.short)
+            return [await self._collision(push, file, owner, now)]
+        alerts: list[str] = []
+        for permission in policy.permissions(push.trust_domain, level):
+            name = ActionHookName(push.trust_domain, level, permission, owner.short, pull)
             try:
                 admission = await self._make(name, push, file, policy, now)
             except StorageError:
@@ -63,11 +74,11 @@ class AdmitHooks:
             except LiftlockError as error:
                 alerts.append(f"{name.group_id}/{name.hook_id}: no hook: {error.message}"[:1000])
                 continue
-            if admission.state == "waiting":
+            if admission.state != "admitted":
                 alerts.append(
-                    f"{permission}: the content {file.digest} waits until somebody other than the pusher admits it"
+                    f"{name.admitted_as}: the content {file.digest} waits until somebody other than the pusher admits it"
                 )
-        return tuple(alerts)
+        return alerts
 
     async def admit(
         self, caller: Caller, trust_domain: str, level: int, permission: str, digest: str, now: datetime
@@ -88,6 +99,11 @@ class AdmitHooks:
             )
         if found.state == "admitted":
             return found
+        policy = await self._policies.current()
+        if permission.removeprefix(PULL) not in policy.permissions(trust_domain, level):
+            raise RefusedError(
+                f"the policy of {trust_domain} has no hooks for {permission} at level {level}: change the policy first"
+            )
         await self._expect_another_person(caller, found, now)
         admitted = msgspec.structs.replace(found, state="admitted", by=caller.client_id, at=now)
         details: dict[str, Any] = {
@@ -100,10 +116,10 @@ class AdmitHooks:
         event = Event("hooks-admitted", digest, details | {"by": caller.client_id})
         return await self._store.put_admission(admitted, caller.envelope(now, audit, events=(event,)))
 
-    async def _own_short_name(self, push: Push, file: ConfigFile, now: datetime) -> Content:
+    async def _own_short_name(self, push: Push, file: ConfigFile, now: datetime, level: int) -> Content:
         content = Content(
             trust_domain=push.trust_domain,
-            level=push.level,
+            level=level,
             short=short_of(file.digest),
             digest=file.digest,
             project=push.project,
@@ -121,7 +137,7 @@ class AdmitHooks:
             "ownerPush": f"{owner.project}/{owner.push_id}",
             "push": f"{push.project}/{push.id}",
             "trustDomain": push.trust_domain,
-            "level": push.level,
+            "level": owner.level,
         }
         audit = AuditRecord(ACTOR, "pushes.bringHooks", f"content/{file.digest}", "refused", details)
         alert = Event("alert-content-collision", file.digest, details | {"at": format_instant(now)})
@@ -136,7 +152,7 @@ class AdmitHooks:
     ) -> Admission:
         """Store the hook together with what is known of its admission, unless both are there as they should be."""
         by_policy = policy.self_admits(name.trust_domain, name.level, name.permission)
-        known = await self._store.admission(name.trust_domain, name.level, name.permission, file.digest)
+        known = await self._store.admission(name.trust_domain, name.level, name.admitted_as, file.digest)
         settled = known is not None and (known.state == "admitted" or not by_policy)
         schema = policy.input_schema(name.trust_domain, name.permission)
         key = (name, file.digest, digest(schema))
@@ -173,7 +189,7 @@ class AdmitHooks:
         admission = Admission(
             trust_domain=name.trust_domain,
             level=name.level,
-            permission=name.permission,
+            permission=name.admitted_as,
             digest=file.digest,
             state="admitted" if by_policy else "waiting",
             by=BY_POLICY if by_policy else "",
@@ -187,7 +203,12 @@ class AdmitHooks:
         """Raise if the caller may be one of those who pushed the content, under any name that is known of him."""
         policy = await self._policies.current()
         mine = policy.names_of(caller.client_id)
-        pushes = await self._store.bringers(admission.trust_domain, admission.level, admission.digest)
+        levels = (1, 2, 3) if admission.permission.startswith(PULL) else (admission.level,)
+        pushes = [
+            push
+            for level in levels
+            for push in await self._store.bringers(admission.trust_domain, level, admission.digest)
+        ]
         own = [push for push in pushes if mine & _names(push)]
         if not own:
             return await self._expect_proof(caller, admission, pushes, policy, now)

@@ -11,7 +11,7 @@ import msgspec
 from liftlock.domain.scopes.role_rules import check_stored_scopes
 from liftlock.domain.scopes.satisfaction import AllOf, ScopeSet
 from liftlock.errors import InputInvalidError, NotFoundError
-from liftlock.ports.access_store import AccessStore, ClientRecord
+from liftlock.ports.access_store import ClientRecord, ClientStore
 from liftlock.ports.entropy import Entropy
 from liftlock.ports.envelope import Event
 from liftlock.ports.sealing import Sealer
@@ -56,7 +56,7 @@ class NewToken:
 class Clients:
     """Reads and changes clients."""
 
-    def __init__(self, store: AccessStore, access: AccessCache, sealer: Sealer, entropy: Entropy) -> None:
+    def __init__(self, store: ClientStore, access: AccessCache, sealer: Sealer, entropy: Entropy) -> None:
         self._store = store
         self._access = access
         self._sealer = sealer

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
+from liftlock.domain.actions.naming import PULL_LEVEL
 from liftlock.domain.forge.pull_requests import (
     Admitted,
     NotAdmitted,
@@ -26,7 +27,7 @@ from liftlock.errors import LiftlockError, RepositoryError, StaleSnapshotError, 
 from liftlock.ports.entropy import Entropy
 from liftlock.ports.envelope import AuditRecord, Envelope
 from liftlock.ports.forge_store import ForgeStore, PullDecision, Work
-from liftlock.ports.push_store import PushStore
+from liftlock.ports.push_store import DecisionRun, PushStore
 from liftlock.ports.repository import Repository
 from liftlock.services.authorize import Authorizer
 from liftlock.services.create_task import CreateTask
@@ -107,7 +108,8 @@ class DecidePull:
             caller = await self._authorizer.internal(
                 f"liftlock/pull/{project.name}/{pull.number}", [f"assume:{admitted.role(project)}"], now
             )
-            await self._create_task(caller, decision.task_id, task, now, records=(decision,))
+            run = _run(project, pull, decision.task_id, "" if file is None else file.digest, now)
+            await self._create_task(caller, decision.task_id, task, now, records=(decision, run))
         except (StorageError, RepositoryError, StaleSnapshotError):
             raise
         except LiftlockError as error:
@@ -145,6 +147,27 @@ class DecidePull:
             {"decision": how, "reason": reason, "revision": decision.revision},
         )
         await self._store.decide(ended, Envelope(now, audit=(audit,)))
+
+
+def _run(project: Project, pull: PullRequest, task_id: str, digest: str, now: datetime) -> DecisionRun:
+    """Return what the actions of its decision task are bound to: what `pull_context` tells the template."""
+    said = pull_context(project, pull, Admitted("pull-request"), task_id, now=now)["event"]["pull_request"]
+    return DecisionRun(
+        task_id=task_id,
+        kind="pull",
+        at=now,
+        project=project.name,
+        identity=project.identity,
+        trust_domain=project.trust_domain,
+        project_level=project.level,
+        level=PULL_LEVEL,
+        branch=said["head"]["ref"],
+        revision=pull.revision,
+        base_revision=pull.base_revision,
+        owner=said["user"]["login"],
+        pushlog_id=0,
+        config_digest=digest,
+    )
 
 
 def _told(decision: PullDecision, refused: NotAdmitted) -> list[Work]:

@@ -13,7 +13,7 @@ from liftlock.domain.hooks.definition import HookDefinition, define_hook
 from liftlock.domain.hooks.schedule import next_fire
 from liftlock.errors import ConflictError, NotFoundError
 from liftlock.ports.entropy import Entropy
-from liftlock.ports.hook_store import FireRecord, HookRecord, HookStore
+from liftlock.ports.hook_store import FireRecord, HookChanges, HookRecord, HookStore
 from liftlock.ports.sealing import Sealer
 from liftlock.services.authorize import Caller
 from liftlock.services.fire_hook import token_identity
@@ -24,13 +24,104 @@ NEWEST: Final = 1 << 62
 """Greater than the id of any fire."""
 
 
-class Hooks:
-    """Keeps hooks, for requests and (managed ones) for liftlock itself."""
+class ChangeHooks:
+    """Makes, changes and deletes hooks, for requests and (managed ones) for liftlock itself."""
 
-    def __init__(self, store: HookStore, sealer: Sealer, entropy: Entropy) -> None:
-        self._store = store
+    def __init__(self, changes: HookChanges, sealer: Sealer, entropy: Entropy) -> None:
+        self._changes = changes
         self._sealer = sealer
         self._entropy = entropy
+
+    async def create(
+        self, caller: Caller, group: str, hook_id: str, given: Mapping[str, Any], now: datetime
+    ) -> HookRecord:
+        """Return the hook, created now or, with an equal definition, before.
+
+        Raises:
+            ConflictError: it exists with another definition, or is managed.
+            Others as `define_hook`, and RefusedError.
+        """
+        name = _require_modify(caller, group, hook_id)
+        definition = define_hook(group, hook_id, given)
+        record = self.record_of(definition, now, managed=False)
+        existing = await self._changes.hook(group, hook_id)
+        if existing is not None and existing.version == record.version and not existing.managed:
+            return existing
+        audit = caller.record("hooks.createHook", f"hook/{name}", hookVersion=record.version)
+        await self._changes.create(record, caller.envelope(now, audit))
+        return record
+
+    async def update(
+        self, caller: Caller, group: str, hook_id: str, given: Mapping[str, Any], now: datetime
+    ) -> HookRecord:
+        """Return the hook as it is from now on; a schedule that stays goes on as planned.
+
+        Raises:
+            ConflictError: it is managed.
+            Others as `define_hook`, and RefusedError, NotFoundError.
+        """
+        name = _require_modify(caller, group, hook_id)
+        definition = define_hook(group, hook_id, given)
+        old = await self._unmanaged(group, hook_id)
+        made = self.record_of(definition, now, managed=False)
+        record = msgspec.structs.replace(made, sealed_token=old.sealed_token, created=old.created)
+        if tuple(old.document["schedule"]) == definition.schedule:
+            record = msgspec.structs.replace(record, next_fire=old.next_fire, next_task_id=old.next_task_id)
+        audit = caller.record(
+            "hooks.updateHook", f"hook/{name}", hookVersion=record.version, replaced=old.version
+        )
+        await self._changes.replace(record, old.version, caller.envelope(now, audit))
+        return record
+
+    async def remove(self, caller: Caller, group: str, hook_id: str, now: datetime) -> None:
+        """Delete the hook if it exists; its fires are kept. Raises ConflictError if it is managed."""
+        name = _name(group, hook_id)
+        caller.require(f"hooks:modify-hook:{name}")
+        existing = await self._changes.hook(group, hook_id)
+        if existing is not None:
+            _refuse_managed(existing)
+        audit = caller.record("hooks.removeHook", f"hook/{name}", existed=existing is not None)
+        await self._changes.delete(group, hook_id, caller.envelope(now, audit))
+
+    def record_of(self, definition: HookDefinition, now: datetime, *, managed: bool) -> HookRecord:
+        """Return the record of a new hook, with a token of its own and its first scheduled fire.
+
+        Liftlock's own (managed) hooks are stored by a `PutHook` of it among another change's records.
+        """
+        return HookRecord(
+            document=definition.document,
+            version=definition.version,
+            sealed_token=self._new_token(definition.name)[1],
+            managed=managed,
+            next_task_id=self._entropy.slugid(),
+            next_fire=next_fire(definition.schedule, now),
+            created=now,
+            modified=now,
+        )
+
+    def _new_token(self, name: str) -> tuple[str, str]:
+        """Return a new token, and the same sealed for the hook `name`."""
+        token = base64.urlsafe_b64encode(self._entropy.token_bytes(TOKEN_BYTES))
+        return token.decode(), self._sealer.seal(token, identity=token_identity(name))
+
+    async def _existing(self, group: str, hook_id: str) -> HookRecord:
+        record = await self._changes.hook(group, hook_id)
+        if record is None:
+            raise NotFoundError(f"hook {group}/{hook_id} does not exist")
+        return record
+
+    async def _unmanaged(self, group: str, hook_id: str) -> HookRecord:
+        record = await self._existing(group, hook_id)
+        _refuse_managed(record)
+        return record
+
+
+class Hooks(ChangeHooks):
+    """Keeps hooks, and shows them."""
+
+    def __init__(self, store: HookStore, sealer: Sealer, entropy: Entropy) -> None:
+        super().__init__(store, sealer, entropy)
+        self._store = store
 
     async def groups(self, caller: Caller) -> list[str]:
         """Return the groups that have a hook, sorted."""
@@ -76,57 +167,6 @@ class Hooks:
             await self._existing(group, hook_id)
         return found
 
-    async def create(
-        self, caller: Caller, group: str, hook_id: str, given: Mapping[str, Any], now: datetime
-    ) -> HookRecord:
-        """Return the hook, created now or, with an equal definition, before.
-
-        Raises:
-            ConflictError: it exists with another definition, or is managed.
-            Others as `define_hook`, and RefusedError.
-        """
-        name = _require_modify(caller, group, hook_id)
-        definition = define_hook(group, hook_id, given)
-        record = self.record_of(definition, now, managed=False)
-        existing = await self._store.hook(group, hook_id)
-        if existing is not None and existing.version == record.version and not existing.managed:
-            return existing
-        audit = caller.record("hooks.createHook", f"hook/{name}", hookVersion=record.version)
-        await self._store.create(record, caller.envelope(now, audit))
-        return record
-
-    async def update(
-        self, caller: Caller, group: str, hook_id: str, given: Mapping[str, Any], now: datetime
-    ) -> HookRecord:
-        """Return the hook as it is from now on; a schedule that stays goes on as planned.
-
-        Raises:
-            ConflictError: it is managed.
-            Others as `define_hook`, and RefusedError, NotFoundError.
-        """
-        name = _require_modify(caller, group, hook_id)
-        definition = define_hook(group, hook_id, given)
-        old = await self._unmanaged(group, hook_id)
-        made = self.record_of(definition, now, managed=False)
-        record = msgspec.structs.replace(made, sealed_token=old.sealed_token, created=old.created)
-        if tuple(old.document["schedule"]) == definition.schedule:
-            record = msgspec.structs.replace(record, next_fire=old.next_fire, next_task_id=old.next_task_id)
-        audit = caller.record(
-            "hooks.updateHook", f"hook/{name}", hookVersion=record.version, replaced=old.version
-        )
-        await self._store.replace(record, old.version, caller.envelope(now, audit))
-        return record
-
-    async def remove(self, caller: Caller, group: str, hook_id: str, now: datetime) -> None:
-        """Delete the hook if it exists; its fires are kept. Raises ConflictError if it is managed."""
-        name = _name(group, hook_id)
-        caller.require(f"hooks:modify-hook:{name}")
-        existing = await self._store.hook(group, hook_id)
-        if existing is not None:
-            _refuse_managed(existing)
-        audit = caller.record("hooks.removeHook", f"hook/{name}", existed=existing is not None)
-        await self._store.delete(group, hook_id, caller.envelope(now, audit))
-
     async def token(self, caller: Caller, group: str, hook_id: str, now: datetime) -> str:
         """Return the trigger token, and record that it was shown."""
         name = _name(group, hook_id)
@@ -145,38 +185,6 @@ class Hooks:
         audit = caller.record("hooks.resetTriggerToken", f"hook/{name}")
         await self._store.set_token(group, hook_id, sealed, caller.envelope(now, audit))
         return token
-
-    def record_of(self, definition: HookDefinition, now: datetime, *, managed: bool) -> HookRecord:
-        """Return the record of a new hook, with a token of its own and its first scheduled fire.
-
-        Liftlock's own (managed) hooks are stored by a `PutHook` of it among another change's records.
-        """
-        return HookRecord(
-            document=definition.document,
-            version=definition.version,
-            sealed_token=self._new_token(definition.name)[1],
-            managed=managed,
-            next_task_id=self._entropy.slugid(),
-            next_fire=next_fire(definition.schedule, now),
-            created=now,
-            modified=now,
-        )
-
-    def _new_token(self, name: str) -> tuple[str, str]:
-        """Return a new token, and the same sealed for the hook `name`."""
-        token = base64.urlsafe_b64encode(self._entropy.token_bytes(TOKEN_BYTES))
-        return token.decode(), self._sealer.seal(token, identity=token_identity(name))
-
-    async def _existing(self, group: str, hook_id: str) -> HookRecord:
-        record = await self._store.hook(group, hook_id)
-        if record is None:
-            raise NotFoundError(f"hook {group}/{hook_id} does not exist")
-        return record
-
-    async def _unmanaged(self, group: str, hook_id: str) -> HookRecord:
-        record = await self._existing(group, hook_id)
-        _refuse_managed(record)
-        return record
 
 
 def _name(group: str, hook_id: str) -> str:

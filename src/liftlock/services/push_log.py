@@ -37,9 +37,10 @@ class PushLog:
         return found
 
     async def waiting(self, caller: Caller) -> list[Admission]:
-        """Return the contents that wait for somebody's consent, the newest first."""
+        """Return the contents that wait for somebody's consent, those that lost it included, the newest first."""
         caller.require("pushes:list-admissions")
-        return await self._store.admissions("waiting")
+        found = [*await self._store.admissions("waiting"), *await self._store.admissions("withdrawn")]
+        return sorted(found, key=lambda each: each.at, reverse=True)
 
     async def source(self, caller: Caller, project: str, revision: str) -> AsyncIterator[bytes]:
         """Return a git bundle of the whole history of `revision`: heads HEAD, the push's branch, and its base revision.

@@ -56,10 +56,11 @@ class RetireHooks:
             return False
         content = await self._pushes.content(name.trust_domain, name.level, name.short)
         if content is not None:
-            if await self._pushes.is_at_a_head(name.trust_domain, name.level, content.digest):
-                return False
+            for level in (1, 2, 3) if name.pull else (name.level,):
+                if await self._pushes.is_at_a_head(name.trust_domain, level, content.digest):
+                    return False
             known = await self._pushes.admission(
-                name.trust_domain, name.level, name.permission, content.digest
+                name.trust_domain, name.level, name.admitted_as, content.digest
             )
             if known is not None:
                 await self._pushes.put_admission(

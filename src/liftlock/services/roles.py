@@ -6,7 +6,7 @@ parameter that ends in `*` drops `post`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,7 +17,7 @@ from liftlock.domain.scopes.role_rules import PARAMETER, check_role
 from liftlock.domain.scopes.roles import ASSUME, Role, RoleBook
 from liftlock.domain.scopes.satisfaction import AllOf, ScopeSet, in_order
 from liftlock.errors import ConflictError, NotFoundError
-from liftlock.ports.access_store import AccessStore, RoleRecord
+from liftlock.ports.access_store import RoleRecord, RoleStore
 from liftlock.ports.envelope import Event
 from liftlock.services.access_snapshot import AccessCache
 from liftlock.services.authorize import Caller
@@ -35,12 +35,17 @@ class RoleView:
     expanded: ScopeSet
 
 
+CheckTogether = Callable[[RoleRecord, datetime], Awaitable[None]]
+
+
 class Roles:
     """Reads and changes roles."""
 
-    def __init__(self, store: AccessStore, access: AccessCache) -> None:
+    def __init__(self, store: RoleStore, access: AccessCache, together: CheckTogether | None = None) -> None:
+        """Make the service; `together` is told of each change instead of checking it against all roles at once."""
         self._store = store
         self._access = access
+        self._together = together or self._check_together
 
     async def list(
         self, caller: Caller, *, after: str, limit: int, now: datetime
@@ -77,7 +82,7 @@ class Roles:
                     f"role {role_id} exists with another description or other scopes: update it instead"
                 )
             return await self._view(existing, now)
-        await self._check_together(record, now)
+        await self._together(record, now)
         details = {"description": description, "scopesAdded": list(record.scopes)}
         await self._put(caller, record, "createRole", "role-created", details, now, create=True)
         return await self._view(record, now)
@@ -101,7 +106,7 @@ class Roles:
         after = msgspec.structs.replace(
             before, description=description, scopes=in_order(scopes), last_modified=now
         )
-        await self._check_together(after, now)
+        await self._together(after, now)
         details: dict[str, Any] = {
             "scopesAdded": sorted(set(after.scopes) - set(before.scopes)),
             "scopesRemoved": sorted(set(before.scopes) - set(after.scopes)),
@@ -134,14 +139,7 @@ class Roles:
         return RoleView(record, (await self._access.current(now)).book.expand([ASSUME + record.role_id]))
 
     async def _check_together(self, changed: RoleRecord, now: datetime) -> None:
-        """Compile the roles as they would be; raises what RoleBook does."""
-        book = (await self._access.current(now)).book
-        others = [
-            Role(role.role_id, role.stored_scopes())
-            for role in (book.role(role_id) for role_id in book.role_ids() if role_id != changed.role_id)
-            if role is not None
-        ]
-        RoleBook([*others, Role(changed.role_id, changed.scopes)])
+        check_together((await self._access.current(now)).book, [changed], ())
 
     async def _put(
         self,
@@ -161,6 +159,18 @@ class Roles:
         )
         await self._store.put_role(record, caller.client_id, envelope, create=create)
         self._access.expire()
+
+
+def check_together(book: RoleBook, changed: Iterable[RoleRecord], gone: Iterable[str]) -> None:
+    """Compile the roles as they would be with `changed` and without `gone`; raises what RoleBook does."""
+    new = {record.role_id: Role(record.role_id, record.scopes) for record in changed}
+    left_out = new.keys() | set(gone)
+    others = [
+        Role(role.role_id, role.stored_scopes())
+        for role in (book.role(role_id) for role_id in book.role_ids() if role_id not in left_out)
+        if role is not None
+    ]
+    RoleBook([*others, *new.values()])
 
 
 def _to_give(role_id: str, scopes: Iterable[str]) -> list[str]:

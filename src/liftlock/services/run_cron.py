@@ -24,7 +24,7 @@ from liftlock.ports.cron_store import CronDecided, CronState, CronStore
 from liftlock.ports.entropy import Entropy
 from liftlock.ports.envelope import AuditRecord, Envelope
 from liftlock.ports.leases import Leases
-from liftlock.ports.push_store import PushQuery, PushStore
+from liftlock.ports.push_store import DecisionRun, PushQuery, PushStore
 from liftlock.ports.repository import Repository
 from liftlock.services.authorize import Authorizer
 from liftlock.services.create_task import CreateTask
@@ -140,12 +140,29 @@ class RunCron:
         context: dict[str, Any] = cron_context(
             project, branch, revision, entry.context(task_id), number, task_id=task_id, now=now
         )
-        task = decision_task(parse_config(raw), context, now=now)
+        file = parse_config(raw)
+        task = decision_task(file, context, now=now)
         if task is None:
             return False
+        run = DecisionRun(
+            task_id=task_id,
+            kind="cron",
+            at=now,
+            project=project.name,
+            identity=project.identity,
+            trust_domain=project.trust_domain,
+            project_level=project.level,
+            level=project.level,
+            branch=branch,
+            revision=revision,
+            base_revision=revision,
+            owner="cron",
+            pushlog_id=-1 if number is None else number,
+            config_digest=file.digest,
+        )
         role = f"assume:{project.role_prefix}:cron:{entry.name}"
         caller = await self._authorizer.internal(f"{ACTOR}/{project.name}/{entry.name}", [role], now)
-        await self._create_task(caller, task_id, task, now, records=(done,))
+        await self._create_task(caller, task_id, task, now, records=(done, run))
         return True
 
     async def _failed(self, done: CronDecided, why: str, now: datetime) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from liftlock.domain.actions.policy import DomainPolicy
 from liftlock.services.action_policies import ActionPolicies
 from liftlock.services.bring_hooks import BringHooks
+from liftlock.web.push_wire import admission_wire
 from liftlock.web.routing import ApiRequest, Handler, Method, Route
 
 
@@ -27,8 +28,8 @@ def routes(policies: ActionPolicies, bring: BringHooks) -> list[Route]:
 
     async def put(request: ApiRequest) -> object:
         policy = _policy(request.payload)
-        await policies.put(request.caller, request.params["trustDomain"], policy, request.now)
-        return policy_wire(policy)
+        gone = await policies.put(request.caller, request.params["trustDomain"], policy, request.now)
+        return policy_wire(policy) | {"withdrawn": [admission_wire(each) for each in gone]}
 
     async def remove(request: ApiRequest) -> object:
         await policies.remove(request.caller, request.params["trustDomain"], request.now)
@@ -53,6 +54,10 @@ def routes(policies: ActionPolicies, bring: BringHooks) -> list[Route]:
             "putActionPolicy",
             put,
             "Say for which permissions a trust domain's pushes bring hooks",
+            description=(
+                "Content that was admitted and would not be any more is withdrawn: the answer lists it, and its hooks are"
+                " refused."
+            ),
             input="pushes/action-policy",
             scopes=manage,
         ),

@@ -215,7 +215,7 @@ def _admission_routes(log: PushLog, admit: AdmitHooks) -> list[Route]:
             "/admissions",
             "listAdmissions",
             waiting,
-            "List contents that wait for consent",
+            "List contents that wait for consent, or lost it",
             scopes="pushes:list-admissions",
         ),
         _route(

@@ -86,17 +86,20 @@ def role_of(row: tuple[Any, ...]) -> RoleRecord:
     return RoleRecord(role_id, description, scopes_of(scopes), from_ms(created), from_ms(modified), version)
 
 
-def advance(envelope: Envelope, kind: EntityKind, entity_id: str) -> Script[None]:
+def advance(envelope: Envelope, kind: EntityKind, entity_id: str, taken: int = 0) -> Script[None]:
     """Take the next access version for a change of one entity.
 
     The row is locked until the commit, so that of two changes decided on the same version only one applies.
 
+    Args:
+        taken: How many versions the same transaction has taken before.
     Raises:
         StaleSnapshotError: the envelope's version is not the present one.
     """
+    decided = envelope.access_version
     rows = yield Sql(
         "UPDATE access_version SET version = version + 1 WHERE version = $1 RETURNING version",
-        (envelope.access_version,),
+        (None if decided is None else decided + taken,),
     )
     if not rows:
         raise StaleSnapshotError("roles or clients changed while the request was decided")

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
-from liftlock.adapters.sql.access_rows import (
-    CLIENT_COLUMNS,
-    ROLE_COLUMNS,
-    advance,
-    client_of,
-    client_values,
-    role_of,
-    scopes_of,
-    scopes_text,
-)
+from liftlock.adapters.sql.access_changes import changes, delete_client, delete_role, put_client, put_role
+from liftlock.adapters.sql.access_rows import CLIENT_COLUMNS, ROLE_COLUMNS, client_of, role_of, scopes_of
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.script import Script, Sql
-from liftlock.errors import ConflictError, NotFoundError
 from liftlock.ports.access_store import (
     AccessChanges,
+    AccessWrite,
     ClientRecord,
     HistoryEntry,
     RoleRecord,
@@ -83,36 +74,10 @@ class SqlAccessStore:
         return await self._engine.read(script)
 
     async def put_client(self, record: ClientRecord, envelope: Envelope, *, create: bool) -> None:
-        def script() -> Script[None]:
-            yield from advance(envelope, "client", record.client_id)
-            if create:
-                rows = yield Sql(
-                    f"INSERT INTO access_client({CLIENT_COLUMNS}) VALUES"  # noqa: S608 -- constant columns
-                    " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1) ON CONFLICT DO NOTHING RETURNING 1",
-                    client_values(record),
-                )
-                if not rows:
-                    raise ConflictError(f"client {record.client_id} exists already")
-                return
-            rows = yield Sql(
-                "UPDATE access_client SET description = $2, sealed_token = $3, scopes = $4, expires = $5,"
-                " disabled = $6, delete_on_expiration = $7, created = $8, last_modified = $9, last_used = $10,"
-                " last_rotated = $11, version = version + 1 WHERE client_id = $1 RETURNING 1",
-                client_values(record),
-            )
-            if not rows:
-                raise NotFoundError(f"client {record.client_id} does not exist")
-
-        await self._engine.write(script, envelope)
+        await self._engine.write(lambda: put_client(record, envelope, create=create), envelope)
 
     async def delete_client(self, client_id: str, envelope: Envelope) -> bool:
-        def script() -> Script[bool]:
-            rows = yield Sql("DELETE FROM access_client WHERE client_id = $1 RETURNING 1", (client_id,))
-            if rows:
-                yield from advance(envelope, "client", client_id)
-            return bool(rows)
-
-        return await self._engine.write(script, envelope)
+        return await self._engine.write(lambda: delete_client(client_id, envelope), envelope)
 
     async def touch_clients(self, client_ids: Iterable[str], at: datetime) -> None:
         touched = sorted(client_ids)
@@ -151,48 +116,13 @@ class SqlAccessStore:
         return await self._engine.read(script)
 
     async def put_role(self, record: RoleRecord, actor: str, envelope: Envelope, *, create: bool) -> None:
-        def script() -> Script[None]:
-            yield from advance(envelope, "role", record.role_id)
-            version = yield from _next_role_version(record.role_id)
-            values = (
-                record.role_id,
-                record.description,
-                scopes_text(record.scopes),
-                to_ms(record.created),
-                to_ms(record.last_modified),
-                version,
-            )
-            if create:
-                rows = yield Sql(
-                    f"INSERT INTO access_role({ROLE_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6)"  # noqa: S608 -- constant
-                    " ON CONFLICT DO NOTHING RETURNING 1",
-                    values,
-                )
-                if not rows:
-                    raise ConflictError(f"role {record.role_id} exists already")
-            else:
-                rows = yield Sql(
-                    "UPDATE access_role SET description = $2, scopes = $3, created = $4, last_modified = $5,"
-                    " version = $6 WHERE role_id = $1 RETURNING 1",
-                    values,
-                )
-                if not rows:
-                    raise NotFoundError(f"role {record.role_id} does not exist")
-            kept = (record.role_id, version, actor, to_ms(envelope.now), record.description, values[2])
-            yield _keep_version(kept)
-
-        await self._engine.write(script, envelope)
+        await self._engine.write(lambda: put_role(record, actor, envelope, create=create), envelope)
 
     async def delete_role(self, role_id: str, actor: str, envelope: Envelope) -> bool:
-        def script() -> Script[bool]:
-            rows = yield Sql("DELETE FROM access_role WHERE role_id = $1 RETURNING 1", (role_id,))
-            if rows:
-                yield from advance(envelope, "role", role_id)
-                version = yield from _next_role_version(role_id)
-                yield _keep_version((role_id, version, actor, to_ms(envelope.now), "", None))
-            return bool(rows)
+        return await self._engine.write(lambda: delete_role(role_id, actor, envelope), envelope)
 
-        return await self._engine.write(script, envelope)
+    async def change(self, writes: Sequence[AccessWrite], actor: str, envelope: Envelope) -> None:
+        await self._engine.write(lambda: changes(writes, actor, envelope), envelope)
 
     async def role_versions(self, role_id: str) -> list[RoleVersion]:
         def script() -> Script[list[RoleVersion]]:
@@ -233,19 +163,4 @@ def _page(table: str, key: str, columns: str, prefix: str, after: str, limit: in
     return Sql(
         f"SELECT {columns} FROM {table} WHERE {key} > $1 AND {key} >= $2 AND {key} < $3 ORDER BY {key} LIMIT $4",  # noqa: S608 -- constants of this module
         (after, prefix, prefix + _ABOVE, limit),
-    )
-
-
-def _next_role_version(role_id: str) -> Script[int]:
-    rows = yield Sql(
-        "SELECT COALESCE(MAX(version), 0) + 1 FROM access_role_version WHERE role_id = $1", (role_id,)
-    )
-    return int(rows[0][0])
-
-
-def _keep_version(values: tuple[Any, ...]) -> Sql:
-    return Sql(
-        "INSERT INTO access_role_version(role_id, version, actor, at, description, scopes)"
-        " VALUES ($1, $2, $3, $4, $5, $6)",
-        values,
     )

@@ -8,9 +8,17 @@ from typing import Any
 from liftlock.adapters.sql.envelope_script import audit_rows_at
 from liftlock.adapters.sql.records import record_script, records_script
 from liftlock.adapters.sql.script import Each, Script, Sql
-from liftlock.errors import StaleSnapshotError
+from liftlock.errors import ConflictError, StaleSnapshotError
 from liftlock.ports.envelope import AuditRecord, Verdict
-from liftlock.ports.hook_store import FireRecord, HookRecord, PutHook, ScheduleAdvance
+from liftlock.ports.hook_store import (
+    AddHook,
+    DropHook,
+    FireRecord,
+    HookRecord,
+    PutHook,
+    ReplaceHook,
+    ScheduleAdvance,
+)
 from liftlock.values.instants import from_ms, to_ms
 from liftlock.values.json import decode, encode
 
@@ -127,3 +135,40 @@ def put_hook(put: PutHook) -> Script[None]:
         " OR hook.managed <> excluded.managed",
         hook_values(put.hook),
     )
+
+
+@record_script(AddHook)
+def add_hook(add: AddHook) -> Script[None]:
+    """Insert the hook; raise ConflictError if it exists."""
+    rows = yield Sql(f"{INSERT_HOOK} ON CONFLICT DO NOTHING RETURNING 1", hook_values(add.hook))
+    if not rows:
+        raise ConflictError(f"hook {add.hook.name} exists already; update it instead")
+
+
+@record_script(ReplaceHook)
+def replace_hook(replace: ReplaceHook) -> Script[None]:
+    """Replace the hook; raise StaleSnapshotError if it is another one than expected."""
+    group, hook, document, version, _token, managed, task_id, fire, _created, modified = hook_values(
+        replace.hook
+    )
+    rows = yield Sql(
+        "UPDATE hook SET document = $4, version = $5, managed = $6, next_task_id = $7, next_fire = $8,"
+        " modified = $9 WHERE hook_group_id = $1 AND hook_id = $2 AND version = $3 RETURNING 1",
+        (group, hook, replace.expected, document, version, managed, task_id, fire, modified),
+    )
+    if not rows:
+        raise StaleSnapshotError(f"hook {replace.hook.name} was changed meanwhile")
+
+
+@record_script(DropHook)
+def drop_hook(drop: DropHook) -> Script[None]:
+    """Delete the hook if it is there."""
+    yield from delete_hook(drop.hook_group_id, drop.hook_id)
+
+
+def delete_hook(hook_group_id: str, hook_id: str) -> Script[bool]:
+    """Delete the hook; return whether it existed."""
+    rows = yield Sql(
+        "DELETE FROM hook WHERE hook_group_id = $1 AND hook_id = $2 RETURNING 1", (hook_group_id, hook_id)
+    )
+    return bool(rows)

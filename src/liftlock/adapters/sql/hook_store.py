@@ -8,15 +8,16 @@ from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.hook_rows import (
     FIRE_COLUMNS,
     HOOK_COLUMNS,
-    INSERT_HOOK,
+    add_hook,
+    delete_hook,
     fire_of,
     hook_of,
-    hook_values,
+    replace_hook,
 )
 from liftlock.adapters.sql.script import Script, Sql
-from liftlock.errors import ConflictError, NotFoundError, StaleSnapshotError
+from liftlock.errors import NotFoundError
 from liftlock.ports.envelope import Envelope
-from liftlock.ports.hook_store import FireRecord, HookRecord
+from liftlock.ports.hook_store import AddHook, FireRecord, HookRecord, ReplaceHook
 from liftlock.values.instants import to_ms
 
 _SELECT = f"SELECT {HOOK_COLUMNS} FROM hook"  # noqa: S608 -- constant columns
@@ -67,6 +68,13 @@ class SqlHookStore:
 
         return await self._engine.read(script)
 
+    async def every(self) -> list[HookRecord]:
+        def script() -> Script[list[HookRecord]]:
+            rows = yield Sql(f"{_SELECT} ORDER BY hook_group_id, hook_id")
+            return [hook_of(row) for row in rows]
+
+        return await self._engine.read(script)
+
     async def names(self) -> list[str]:
         def script() -> Script[list[str]]:
             rows = yield Sql("SELECT hook_group_id, hook_id FROM hook ORDER BY hook_group_id, hook_id")
@@ -85,38 +93,13 @@ class SqlHookStore:
         return await self._engine.read(script)
 
     async def create(self, record: HookRecord, envelope: Envelope) -> None:
-        def script() -> Script[None]:
-            rows = yield Sql(f"{INSERT_HOOK} ON CONFLICT DO NOTHING RETURNING 1", hook_values(record))
-            if not rows:
-                raise ConflictError(f"hook {record.name} exists already; update it instead")
-
-        await self._engine.write(script, envelope)
+        await self._engine.write(lambda: add_hook(AddHook(record)), envelope)
 
     async def replace(self, record: HookRecord, expected: str, envelope: Envelope) -> None:
-        group, hook, document, version, _token, managed, task_id, fire, _created, modified = hook_values(
-            record
-        )
-
-        def script() -> Script[None]:
-            rows = yield Sql(
-                "UPDATE hook SET document = $4, version = $5, managed = $6, next_task_id = $7, next_fire = $8,"
-                " modified = $9 WHERE hook_group_id = $1 AND hook_id = $2 AND version = $3 RETURNING 1",
-                (group, hook, expected, document, version, managed, task_id, fire, modified),
-            )
-            if not rows:
-                raise StaleSnapshotError(f"hook {record.name} was changed meanwhile")
-
-        await self._engine.write(script, envelope)
+        await self._engine.write(lambda: replace_hook(ReplaceHook(record, expected)), envelope)
 
     async def delete(self, hook_group_id: str, hook_id: str, envelope: Envelope) -> bool:
-        def script() -> Script[bool]:
-            rows = yield Sql(
-                "DELETE FROM hook WHERE hook_group_id = $1 AND hook_id = $2 RETURNING 1",
-                (hook_group_id, hook_id),
-            )
-            return bool(rows)
-
-        return await self._engine.write(script, envelope)
+        return await self._engine.write(lambda: delete_hook(hook_group_id, hook_id), envelope)
 
     async def set_token(
         self, hook_group_id: str, hook_id: str, sealed_token: str, envelope: Envelope

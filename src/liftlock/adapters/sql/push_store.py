@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
+
+import msgspec
 
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.push_rows import (
@@ -24,16 +26,20 @@ from liftlock.adapters.sql.script import Script, Sql
 from liftlock.domain.pushes.movements import zeros_like
 from liftlock.domain.pushes.project import Project
 from liftlock.domain.pushes.push import Push
-from liftlock.errors import ConflictError
+from liftlock.errors import ConflictError, StaleSnapshotError
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.push_store import (
     MAX_PAGE,
     Admission,
+    AdmissionState,
     Content,
     DecisionOutcome,
+    DecisionRun,
     NewPush,
     PushQuery,
+    Withdrawal,
 )
+from liftlock.values.instants import to_ms
 from liftlock.values.json import encode
 
 _SELECT_PUSH = f"SELECT {PUSH_COLUMNS} FROM push"  # noqa: S608 -- constant columns
@@ -141,6 +147,13 @@ class SqlPushStore:
     async def push_of_task(self, task_id: str) -> Push | None:
         return await self._one_push(Sql(f"{_SELECT_PUSH} WHERE task_id = $1", (task_id,)))
 
+    async def run_of_task(self, task_id: str) -> DecisionRun | None:
+        def script() -> Script[DecisionRun | None]:
+            rows = yield Sql("SELECT record FROM decision_run WHERE task_id = $1", (task_id,))
+            return msgspec.json.decode(rows[0][0], type=DecisionRun) if rows else None
+
+        return await self._engine.read(script)
+
     async def pushes(self, project: str, query: PushQuery) -> list[Push]:
         conditions, arguments = ["project = $1"], [project]
         for column, operator, value in (
@@ -238,7 +251,7 @@ class SqlPushStore:
             if admission.state == "admitted":
                 yield Sql(
                     "UPDATE action_admission SET state = 'admitted', decided_by = $5, at = $6 WHERE trust_domain = $1"
-                    " AND level = $2 AND permission = $3 AND digest = $4 AND state = 'waiting'",
+                    " AND level = $2 AND permission = $3 AND digest = $4 AND state <> 'admitted'",
                     (*key, admission.by, admission_values(admission)[6]),
                 )
             rows = yield Sql(_ADMISSION_BY_KEY, key)
@@ -255,7 +268,17 @@ class SqlPushStore:
 
         return await self._engine.read(script)
 
-    async def admissions(self, state: Literal["admitted", "waiting"]) -> list[Admission]:
+    async def admissions_of(self, trust_domain: str) -> list[Admission]:
+        def script() -> Script[list[Admission]]:
+            rows = yield Sql(
+                f"{_SELECT_ADMISSION} WHERE trust_domain = $1 AND state = 'admitted' ORDER BY level, permission, digest",
+                (trust_domain,),
+            )
+            return [admission_of(row) for row in rows]
+
+        return await self._engine.read(script)
+
+    async def admissions(self, state: AdmissionState) -> list[Admission]:
         def script() -> Script[list[Admission]]:
             rows = yield Sql(
                 f"{_SELECT_ADMISSION} WHERE state = $1 ORDER BY at DESC, trust_domain, level, permission, digest LIMIT $2",
@@ -321,3 +344,30 @@ def _finish(outcome: DecisionOutcome) -> Script[None]:
         "UPDATE push SET decision = $3, decision_text = $4 WHERE project = $1 AND id = $2 AND decision = 'pending'",
         (outcome.project, outcome.push_id, outcome.decision, outcome.text),
     )
+
+
+@record_script(DecisionRun)
+def _insert_run(run: DecisionRun) -> Script[None]:
+    yield Sql(
+        "INSERT INTO decision_run(task_id, record) VALUES ($1, $2)", (run.task_id, encode(run).decode())
+    )
+
+
+@record_script(Withdrawal)
+def _withdraw(withdrawal: Withdrawal) -> Script[None]:
+    seen = withdrawal.admission
+    rows = yield Sql(
+        "UPDATE action_admission SET state = 'withdrawn', decided_by = $5, at = $6 WHERE trust_domain = $1"
+        " AND level = $2 AND permission = $3 AND digest = $4 AND state = 'admitted' AND decided_by = $7 RETURNING 1",
+        (
+            seen.trust_domain,
+            seen.level,
+            seen.permission,
+            seen.digest,
+            withdrawal.by,
+            to_ms(withdrawal.at),
+            seen.by,
+        ),
+    )
+    if not rows:
+        raise StaleSnapshotError(f"the consent to {seen.digest} was changed meanwhile")

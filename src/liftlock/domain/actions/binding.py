@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from liftlock.domain.actions.naming import ActionHookName, short_of
 
@@ -30,9 +30,9 @@ class BindingRefusal:
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
-    """What liftlock knows of the group: the push that it recorded and the decision task that it created for it.
+    """What liftlock knows of the group: the push, scheduled run or pull request that it recorded a decision task for.
 
-    `config_digest` is the sha256 of that push's `.taskcluster.yml`; `branches` are those with a recorded head.
+    `config_digest` is the sha256 of the `.taskcluster.yml` there; `branches` are those with a recorded head.
     """
 
     task_id: str
@@ -47,13 +47,26 @@ class RecordedDecision:
     pushlog_id: int
     config_digest: str | None
     branches: tuple[str, ...]
+    kind: Literal["push", "cron", "pull"] = "push"
+
+    @property
+    def title(self) -> str:
+        """What it is, in messages."""
+        match self.kind:
+            case "push":
+                return f"push {self.pushlog_id} of {self.project}"
+            case "cron":
+                return f"a scheduled run of {self.project}"
+            case "pull":
+                return f"a pull request of {self.project}"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that the rules compare the payload with.
 
-    `content_digest` is the full digest stored under the hook's short name, None if there is none; `target_group` the
+    `content_digest` is the full digest stored under the hook's short name, None if there is none; `in_policy` whether the policy of the present has hooks for that
+    permission and level at all, `target_group` the
     group of the task that the user names, None if there is no such task; `known_ancestor` whether the payload's base
     revision is in the history of the recorded one; `registered_alike` whether identity, level and trust domain of the
     project are still those that were recorded with the push.
@@ -63,6 +76,7 @@ class Facts:
     decision: RecordedDecision
     content_digest: str | None
     admitted: bool
+    in_policy: bool
     target_group: str | None
     known_ancestor: bool
     registered_alike: bool
@@ -132,8 +146,8 @@ def _differs(
 ) -> Callable[..., str]:
     def message(claimed: Claimed, facts: Facts) -> str:
         return (
-            f"{what}: the payload says {str(got(claimed))[:128]!r}, but group {facts.decision.task_id} is that of push "
-            f"{facts.decision.pushlog_id} of {facts.decision.project}, with {str(expected(facts))!r}"
+            f"{what}: the payload says {str(got(claimed))[:128]!r}, but group {facts.decision.task_id} is that of "
+            f"{facts.decision.title}, with {str(expected(facts))!r}"
         )
 
     return message
@@ -212,6 +226,14 @@ RULES: Final[tuple[Rule, ...]] = (
         lambda c, f: f"user.taskId: {str(c.task_id)[:64]} is no task of group {f.decision.task_id}",
     ),
     (
+        "hook-kind",
+        lambda c, f: f.hook.pull == (f.decision.kind == "pull"),
+        lambda c, f: (
+            f"the hook is for actions of {'pull requests' if f.hook.pull else 'pushes'}, and group "
+            f"{f.decision.task_id} is that of {f.decision.title}"
+        ),
+    ),
+    (
         "hook-level",
         lambda c, f: f.hook.level == f.decision.level,
         lambda c, f: (
@@ -229,8 +251,8 @@ RULES: Final[tuple[Rule, ...]] = (
         "registration",
         lambda c, f: f.registered_alike,
         lambda c, f: (
-            f"{f.decision.project} was registered with another identity, level or trust domain after push "
-            f"{f.decision.pushlog_id}: actions need a push that was recorded since"
+            f"{f.decision.project} was registered with another identity, level or trust domain after "
+            f"{f.decision.title}: actions need one that was recorded since"
         ),
     ),
     (
@@ -241,18 +263,25 @@ RULES: Final[tuple[Rule, ...]] = (
             and f.hook.short == short_of(f.decision.config_digest)
         ),
         lambda c, f: (
-            f"the hook is made of the .taskcluster.yml with sha256 {f.content_digest or '(none recorded)'}, but push "
-            f"{f.decision.pushlog_id} of {f.decision.project} has {f.decision.config_digest or '(none)'}"
+            f"the hook is made of the .taskcluster.yml with sha256 {f.content_digest or '(none recorded)'}, but "
+            f"{f.decision.title} has {f.decision.config_digest or '(none)'}"
+        ),
+    ),
+    (
+        "policy",
+        lambda c, f: f.in_policy,
+        lambda c, f: (
+            f"the policy of {f.hook.trust_domain} has no hooks for {f.hook.permission} at level {f.hook.level} any more"
         ),
     ),
     (
         "admission",
         lambda c, f: f.admitted,
         lambda c, f: (
-            f"the .taskcluster.yml with sha256 {f.content_digest} is not admitted for {f.hook.permission} at level "
+            f"the .taskcluster.yml with sha256 {f.content_digest} is not admitted for {f.hook.admitted_as} at level "
             f"{f.hook.level}: somebody other than the pusher, with pushes:admit-hooks:{f.hook.level}:"
-            f"{f.hook.permission}, has to run: liftlock push admit {f.content_digest} --trust-domain "
-            f"{f.hook.trust_domain} --level {f.hook.level} --permission {f.hook.permission}"
+            f"{f.hook.admitted_as}, has to run: liftlock push admit {f.content_digest} --trust-domain "
+            f"{f.hook.trust_domain} --level {f.hook.level} --permission {f.hook.admitted_as}"
         ),
     ),
 )

@@ -30,33 +30,34 @@ def action_hook(
     """
     return {
         "metadata": {
-            "name": f"Actions: {name.permission}, level {name.level}, {name.short}",
+            "name": f"Actions{' of pull requests' if name.pull else ''}: {name.permission}, level {name.level}, {name.short}",
             "description": (
-                f"Runs in-tree actions of {name.trust_domain} that need `{name.permission}`. Made by liftlock of the "
+                f"Runs in-tree actions of {'pull requests of ' if name.pull else ''}{name.trust_domain} that need `{name.permission}`. Made by liftlock of the "
                 f"`.taskcluster.yml` with sha256 {digest}; do not edit."
             ),
             "owner": OWNER_EMAIL,
             "emailOnError": False,
         },
-        "task": _task(name.permission, template),
+        "task": _task(name, template),
         "triggerSchema": trigger_schema(input_schema),
         "schedule": [],
         "bindings": [],
     }
 
 
-def _task(permission: str, template: Any) -> dict[str, Any]:
+def _task(name: ActionHookName, template: Any) -> dict[str, Any]:
+    permission, kind = name.permission, "pr-action" if name.pull else "action"
     action = {
         key: {"$eval": f"payload.decision.action.{key}"}
         for key in ("name", "title", "description", "taskGroupId", "symbol", "cb_name")
     }
     return {
         "$let": {
-            "tasks_for": "action",
+            "tasks_for": kind,
             "action": {
                 **action,
                 "action_perm": permission,
-                "repo_scope": f"assume:repo:${{payload.decision.repository.url[8:]}}:action:{permission}",
+                "repo_scope": f"assume:repo:${{payload.decision.repository.url[8:]}}:{kind}:{permission}",
             },
             "push": {"$eval": "payload.decision.push"},
             "repository": {"$eval": "payload.decision.repository"},
@@ -133,7 +134,7 @@ _REPOSITORY = _object(
 _PUSH = _object(
     {
         "owner": _text("^[A-Za-z0-9._%+@-]{1,255}$"),
-        "pushlog_id": {"anyOf": [_text("^[0-9]{1,18}$"), {"type": "integer", "minimum": 0}]},
+        "pushlog_id": {"anyOf": [_text("^(-1|[0-9]{1,18})$"), {"type": "integer", "minimum": -1}]},
         "revision": _text(_REVISION),
         "base_revision": _text(_REVISION),
         "branch": _text(_NAME),

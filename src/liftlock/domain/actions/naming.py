@@ -1,7 +1,8 @@
 """The names of the hooks that actions run by.
 
 `project-<trust domain>/in-tree-action-<level>-<permission>/<hash>`, where hash is the first ten hexadecimal digits of
-the sha256 of the raw `.taskcluster.yml`. Ten digits can be collided with 2^20 attempts, so the name never decides
+the sha256 of the raw `.taskcluster.yml`. For actions of pull requests, `in-tree-pr-action-1-<permission>/<hash>`: they
+have level 1, whatever the project's. Ten digits can be collided with 2^20 attempts, so the name never decides
 anything by itself: the full digest is stored beside it and compared.
 
 Source: docs/reference/actions.md#hooks
@@ -15,19 +16,34 @@ from typing import Final
 
 SHORT_LENGTH: Final = 10
 _GROUP = re.compile(r"project-([A-Za-z0-9_-]{1,50})\Z", re.ASCII)
-_HOOK = re.compile(r"in-tree-action-([123])-([A-Za-z0-9_-]{1,100})/([0-9a-f]{10})\Z", re.ASCII)
+_HOOK = re.compile(
+    r"in-tree-(?:action-([123])|pr-action-(1))-([A-Za-z0-9_-]{1,100})/([0-9a-f]{10})\Z", re.ASCII
+)
 _PERMISSION = re.compile(r"[A-Za-z0-9_-]{1,100}\Z", re.ASCII)
+PULL_LEVEL: Final = 1
+"""Whoever asks to pull: nobody has reviewed it yet."""
+PULL: Final = "pull-request/"
+"""What a permission is called in consents where it is for actions of pull requests; no permission holds a `/`."""
 _PREFIXES: Final = ("in-tree-action-", "in-tree-pr-action-")
 
 
 @dataclass(frozen=True, slots=True)
 class ActionHookName:
-    """Which hook it is: its trust domain, level and permission, and the first digits of the content's digest."""
+    """Which hook it is: its trust domain, level and permission, and the first digits of the content's digest.
+
+    `pull`: it is for actions of pull requests; then the level is `PULL_LEVEL`.
+    """
 
     trust_domain: str
     level: int
     permission: str
     short: str
+    pull: bool = False
+
+    @property
+    def admitted_as(self) -> str:
+        """The permission as it stands in consents."""
+        return f"{PULL}{self.permission}" if self.pull else self.permission
 
     @property
     def group_id(self) -> str:
@@ -37,7 +53,7 @@ class ActionHookName:
     @property
     def hook_id(self) -> str:
         """The hookId."""
-        return f"in-tree-action-{self.level}-{self.permission}/{self.short}"
+        return f"in-tree-{'pr-' if self.pull else ''}action-{self.level}-{self.permission}/{self.short}"
 
     @property
     def scope(self) -> str:
@@ -58,7 +74,7 @@ def parse_name(hook_group_id: str, hook_id: str) -> ActionHookName | None:
     group, hook = _GROUP.match(hook_group_id), _HOOK.match(hook_id)
     if group is None or hook is None:
         return None
-    return ActionHookName(group[1], int(hook[1]), hook[2], hook[3])
+    return ActionHookName(group[1], int(hook[1] or hook[2]), hook[3], hook[4], pull=hook[1] is None)
 
 
 def is_permission(text: str) -> bool:

@@ -57,6 +57,16 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ke
             level in domain.levels and permission in domain.permissions and permission in domain.self_admitted
         )
 
+    def upholds(self, trust_domain: str, level: int, permission: str, *, by_policy: bool) -> bool:
+        """Tell whether content that was admitted for `permission` would be admitted still.
+
+        Args:
+            by_policy: Nobody consented but the policy of that time; else a person did.
+        """
+        if by_policy:
+            return self.self_admits(trust_domain, level, permission)
+        return permission in self.permissions(trust_domain, level)
+
     def input_schema(self, trust_domain: str, permission: str) -> dict[str, Any] | None:
         """Return the schema that limits the user's input, or None if any input is let through to the task."""
         return self.trust_domain.get(trust_domain, DomainPolicy()).input_schema.get(permission)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from liftlock.domain.actions.naming import PULL_LEVEL
 from liftlock.domain.configuration.folder import Entry, Folder
 from liftlock.domain.configuration.kinds import (
     ACTIONS,
@@ -133,16 +134,14 @@ def action_roles(folder: Folder, to: Roles) -> None:
                 (f"in-tree:hook-action:{group}/in-tree-action-{said.level}-*",),
                 entry.place,
             )
-        kinds = [
-            ("action", "in-tree-action"),
-            *([("pr-action", "in-tree-pr-action")] if _has_pulls(said) else []),
-        ]
-        if _has_pulls(said):
-            offered = f"in-tree:hook-action:{group}/in-tree-pr-action-{said.level}-*"
+        kinds = [("action", f"in-tree-action-{said.level}")]
+        if _has_pulls(said) and PULL_LEVEL in domain.said.levels:
+            offered = f"in-tree:hook-action:{group}/in-tree-pr-action-{PULL_LEVEL}-*"
             to.give(f"repo:{path}:pull-request", (offered,), entry.place)
+            kinds.append(("pr-action", f"in-tree-pr-action-{PULL_LEVEL}"))
         for permission in domain.said.permissions:
             for run, prefix in kinds:
-                hook = f"hook-id:{group}/{prefix}-{said.level}-{permission}/*"
+                hook = f"hook-id:{group}/{prefix}-{permission}/*"
                 to.give(
                     hook, (f"assume:repo:{path}:{run}:{permission}",), domain.place, "Of hooks for actions."
                 )
@@ -175,9 +174,8 @@ def people_roles(folder: Folder, to: Roles) -> None:
 
 def _hooks(folder: Folder, domain: str, level: int, permission: str) -> Iterator[str]:
     yield f"project-{domain}/in-tree-action-{level}-{permission}"
-    if any(
-        _has_pulls(entry.said) and entry.said.trust_domain == domain and entry.said.level == level
-        for entry in folder.projects.values()
+    if level == PULL_LEVEL and any(
+        _has_pulls(entry.said) and entry.said.trust_domain == domain for entry in folder.projects.values()
     ):
         yield f"project-{domain}/in-tree-pr-action-{level}-{permission}"
 

@@ -15,6 +15,7 @@ from liftlock.adapters.sql.cron_store import SqlCronStore
 from liftlock.adapters.sql.push_store import SqlPushStore
 from liftlock.domain.actions.policy import Policy, parse_policy
 from liftlock.errors import InputInvalidError
+from liftlock.processes.integrations_file import pull_projects
 from liftlock.processes.loops import Loop
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.processes.parts.hooks import HookServices
@@ -52,8 +53,8 @@ def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction, PushS
     store = SqlPushStore(base.engine)
     mirrors = base.directory / "mirrors"
     repository = MirrorsByKind({"git": GitMirrors(mirrors), "hg": MercurialMirrors(mirrors)})
-    policies = ActionPolicies(SqlConfigurationStore(base.engine), _policy(base.told.policy))
-    admit = AdmitHooks(store, hooks.hooks, policies)
+    policies = ActionPolicies(SqlConfigurationStore(base.engine), store, _policy(base.told.policy))
+    admit = AdmitHooks(store, hooks.hooks, policies, pull_projects(base.told.integrations))
     observe = ObservePush(store, repository, base.clock, base.entropy)
     start = StartDecision(store, repository, admit, base.authorizer, base.create_task, base.clock)
     path = Path(base.told.drop_box) if base.told.drop_box else base.directory / "doorbell"
@@ -68,7 +69,7 @@ def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction, PushS
         drop_box=str(drop_box.path),
     )
     routes += api_action_policies.routes(policies, BringHooks(store, repository, admit))
-    guard = BindAction(store, base.tasks, repository, base.authorizer, base.clock)
+    guard = BindAction(store, base.tasks, repository, base.authorizer, policies, base.clock)
     cron = RunCron(
         SqlCronStore(base.engine),
         store,

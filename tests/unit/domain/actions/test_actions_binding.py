@@ -42,6 +42,7 @@ FACTS = Facts(
     decision=RECORD,
     content_digest=DIGEST,
     admitted=True,
+    in_policy=True,
     target_group=GROUP,
     known_ancestor=False,
     registered_alike=True,
@@ -159,6 +160,9 @@ MISFITS: list[tuple[str, Facts]] = [
     ("content", replace(FACTS, content_digest=None)),
     ("content", replace(FACTS, hook=ActionHookName("demo", 3, "generic", "f" * 10))),
     ("content", replace(FACTS, content_digest=None, decision=replace(RECORD, config_digest=None))),
+    ("hook-kind", replace(FACTS, hook=ActionHookName("demo", 3, "generic", DIGEST[:10], pull=True))),
+    ("hook-kind", replace(FACTS, decision=replace(RECORD, kind="pull"))),
+    ("policy", replace(FACTS, in_policy=False)),
     ("admission", replace(FACTS, admitted=False)),
 ]
 

@@ -1,0 +1,5 @@
+-- Decision tasks that are no push's: of scheduled runs and pull requests. Their actions are bound to these records.
+CREATE TABLE decision_run(
+    task_id TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+) WITHOUT ROWID;
