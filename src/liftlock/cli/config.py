@@ -10,7 +10,7 @@ import click
 from liftlock.cli.client import Api
 from liftlock.cli.command import api_command, json_option
 from liftlock.cli.config_export import export, import_
-from liftlock.cli.config_run import Intent, apply_plan, failed_checks, make_plan, read_intent
+from liftlock.cli.config_run import Intent, apply_plan, failed_checks, is_there, make_plan, read_intent
 from liftlock.cli.exit_codes import Exit
 from liftlock.cli.failures import VerificationFailedError
 from liftlock.cli.output import Output, printable
@@ -109,17 +109,20 @@ def apply(
 ) -> int:
     """Make the server what FOLDER says, where FOLDER manages it.
 
-    No moment has more privilege than before or after. Stopped anywhere, it goes on with --resume.
+    No moment has more privilege than before or after. Stopped anywhere, it goes on with --resume. Where nothing would
+    change, no check runs.
     """
     intent = read_intent(folder)
-    _expect_checked(intent)
     made = make_plan(api, intent)
+    nothing_to_do = is_there(intent, made)
+    if not nothing_to_do:
+        _expect_checked(intent)
     made.expect(expect, resume=resume)
     for line in _shown(out, made.plan):
         out.progress(line)
     if made.plan.changes and not yes:
         click.confirm("Apply this?", abort=True, err=True)
-    done = apply_plan(api, out, intent, made, new_tokens)
+    done = 0 if nothing_to_do else apply_plan(api, out, intent, made, new_tokens)
     value: dict[str, Any] = {
         "applied": done,
         "digest": plan_wire(made.plan)["digest"],

@@ -20,7 +20,7 @@ from liftlock.cli.output import Output
 from liftlock.domain.configuration.checks import run_checks
 from liftlock.domain.configuration.difference import Plan, plan
 from liftlock.domain.configuration.folder import Folder, read_folder
-from liftlock.domain.configuration.generate import generate
+from liftlock.domain.configuration.generate import check_hooks, sketch
 from liftlock.domain.configuration.live import secret_hash
 from liftlock.domain.configuration.order import Step, steps
 from liftlock.domain.configuration.reading import Problem
@@ -78,22 +78,37 @@ class Made:
 
 
 def read_intent(folder: Path) -> Intent:
-    """Return what the files in `folder` want; raises FilesRefusedError, UsageError."""
+    """Return what the files in `folder` want, before it is checked; raises FilesRefusedError, UsageError."""
     with uncollected():
         said = read_folder(read_files(folder))
-        return Intent(folder, said, generate(said))
+        return Intent(folder, said, sketch(said))
 
 
 def failed_checks(intent: Intent) -> dict[str, list[Problem]]:
-    """Return what is wrong by check, an empty list for each that holds."""
+    """Return what is wrong by check, an empty list for each that holds.
+
+    Raises:
+        FilesRefusedError: hooks make no sense.
+    """
     with uncollected():
+        check_hooks(intent.files)
         found = run_checks(Whole(intent.folder, intent.files))
     own = own_checks(intent.path)
     return found if own is None else found | {"the folder's own checks": own}
 
 
+def is_there(intent: Intent, made: Made) -> bool:
+    """Tell whether the server has what the files want, and its record says so: then applying changes nothing."""
+    return not made.plan.changes and not made.unfinished and made.digests == intent.digests()
+
+
 def make_plan(api: Api, intent: Intent) -> Made:
     """Return the plan against what the server has now."""
+    with uncollected():
+        return _make_plan(api, intent)
+
+
+def _make_plan(api: Api, intent: Intent) -> Made:
     version, applied, hashes, last = read_applied(api, intent.name)
     kinds = intent.managed.kinds()
     live = read_live(api, sorted(kinds - {"Secret"}))
@@ -131,8 +146,6 @@ def apply_plan(api: Api, out: Output, intent: Intent, made: Made, new_tokens: Pa
     """
     digests = intent.digests()
     todo = steps(made.plan)
-    if not todo and not made.unfinished and made.digests == digests:
-        return 0
     said = {"plan": plan_wire(made.plan)["digest"], "changes": len(made.plan.changes)}
     begin = {**said, "expected": made.version, "digests": dict(made.digests), "target": digests}
     version = api.put(

@@ -13,8 +13,17 @@ from liftlock.domain.configuration.folder import Entry, Folder
 from liftlock.domain.configuration.generate_roles import action_roles, grant_roles, people_roles
 from liftlock.domain.configuration.kinds import ClientEntry, HookEntry, PoolEntry, ProjectEntry, SecretEntry
 from liftlock.domain.configuration.reading import FilesRefusedError, Place, Problem
-from liftlock.domain.configuration.resources import MARK, Key, Managed, Resource, Resources, parse_key, role
-from liftlock.domain.hooks.definition import define_hook
+from liftlock.domain.configuration.resources import (
+    MARK,
+    Key,
+    Managed,
+    Resource,
+    Resources,
+    by_kind,
+    parse_key,
+    role,
+)
+from liftlock.domain.hooks.definition import compile_hook, from_document, read_document
 from liftlock.domain.pushes.project import define_project
 from liftlock.domain.scopes.role_rules import check_role, check_stored_scopes
 from liftlock.domain.scopes.satisfaction import in_order
@@ -82,6 +91,25 @@ def generate(folder: Folder) -> Resources:
     Raises:
         FilesRefusedError: an entry makes no sense, names what there is not, or makes what is not managed.
     """
+    made = sketch(folder)
+    check_hooks(made)
+    return made
+
+
+def check_hooks(made: Resources) -> None:
+    """Return if the templates, schemas and schedules of all hooks make sense; raises FilesRefusedError."""
+    problems = []
+    for hook in by_kind(made, "Hook"):
+        try:
+            compile_hook(from_document(hook.content))
+        except LiftlockError as error:
+            problems.append(Problem(hook.place or Place("hooks.yml"), f"{hook.key.id}: {error.message}"))
+    if problems:
+        raise FilesRefusedError(problems)
+
+
+def sketch(folder: Folder) -> Resources:
+    """Return the same as `generate`, without `check_hooks`: enough to see whether a server has it already."""
     to = Collector()
     _settings(folder, to)
     for project in folder.projects.values():
@@ -196,7 +224,7 @@ def _hook(entry: Entry[HookEntry]) -> Resource:
     }
     if said.trigger_schema is not None:
         wire["triggerSchema"] = said.trigger_schema
-    return Resource(Key("Hook", entry.name), define_hook(group, hook, wire).document, entry.place)
+    return Resource(Key("Hook", entry.name), read_document(group, hook, wire), entry.place)
 
 
 def _client(folder: Folder, entry: Entry[ClientEntry]) -> Resource:

@@ -89,6 +89,13 @@ def define_hook(hook_group_id: str, hook_id: str, given: Mapping[str, Any]) -> H
         InputInvalidError: the fields make no sense, or the schema or schedule is wrong.
         TemplateRefusedError: the task's template does not compile; the message says where.
     """
+    definition = from_document(read_document(hook_group_id, hook_id, given))
+    compile_hook(definition)
+    return definition
+
+
+def read_document(hook_group_id: str, hook_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the wire form with every default; template, schema and schedule are not looked into. Errors as `define_hook`."""
     ids.hook_group_id(hook_group_id)
     ids.hook_id(hook_id)
     if count_parts(given) is None:
@@ -109,10 +116,7 @@ def define_hook(hook_group_id: str, hook_id: str, given: Mapping[str, Any]) -> H
         raise InputInvalidError(
             f"metadata.owner: expected an e-mail address, got {parsed.metadata.owner[:80]!r}"
         )
-    document = _document(hook_group_id, hook_id, parsed)
-    definition = from_document(document)
-    compile_hook(definition)
-    return definition
+    return _document(hook_group_id, hook_id, parsed)
 
 
 def _document(hook_group_id: str, hook_id: str, parsed: _Given) -> dict[str, Any]:
