@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import configuration
 import gate
 import latency
 import load
@@ -59,6 +60,9 @@ def rows(rounds: int) -> list[Row]:
     found += [
         Row(cost.name, cost.unit, cost.samples, cost.limit, "goal", binding=False)
         for cost in gate.rows(rounds)
+    ]
+    found += [
+        Row(cost.name, cost.unit, cost.samples, cost.limit, "limit") for cost in configuration.rows(rounds)
     ]
     return found
 
