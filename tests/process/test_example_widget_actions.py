@@ -221,3 +221,56 @@ def test_a13_a_test_task_is_made_of_an_ordinary_test_only(decided: Widget) -> No
     assert done.returncode != 0
     assert "expected queue local/unprivileged, found local/privileged" in done.stdout
     assert made == {}
+
+
+def test_a12_purge_caches_asks_for_the_caches_that_the_task_names(decided: Widget) -> None:
+    target = named(decided, "test-unit-1")
+    decided.api.tasks[target]["payload"]["caches"] = [
+        {"name": "widget-pip", "mount": "/build/a"},
+        {"name": "widget-objects", "mount": "/build/b"},
+    ]
+    made, done = decided.act("purge-caches", task_id=target)
+    assert (done.returncode, made) == (0, {}), done.stdout
+    assert decided.api.purged == [
+        ("local/unprivileged", "widget-objects"),
+        ("local/unprivileged", "widget-pip"),
+    ]
+
+
+def test_a13_purge_caches_refuses_a_task_of_another_queue_and_one_without_caches(decided: Widget) -> None:
+    target = named(decided, "test-unit-1")
+    _, done = decided.act("purge-caches", task_id=target)
+    assert f"task {target}: it names no caches" in done.stdout
+    decided.api.tasks[target]["payload"]["caches"] = [{"name": "widget-pip", "mount": "/build/a"}]
+    decided.api.tasks[target]["workerType"] = "privileged"
+    _, done = decided.act("purge-caches", task_id=target)
+    assert "expected queue local/unprivileged, found local/privileged" in done.stdout
+    assert decided.api.purged == []
+
+
+def with_decision(widget: Widget) -> None:
+    """Let the decision task itself be readable, as it is in reality."""
+    widget.api.tasks[widget.group] = {
+        "schedulerId": "demo-level-3",
+        "taskGroupId": widget.group,
+        "provisionerId": "local",
+        "workerType": "unprivileged",
+        "tags": {"project": "widget", "kind": "decision-task"},
+        "payload": {},
+    }
+
+
+def test_a12_retrigger_decision_has_the_push_decided_again_by_its_record(decided: Widget) -> None:
+    with_decision(decided)
+    made, done = decided.act("retrigger-decision", task_id=decided.group)
+    assert (done.returncode, made) == (0, {}), done.stdout
+    assert decided.api.decided_again == [1]
+
+
+def test_a13_retrigger_decision_refuses_a_task_that_is_no_decision(decided: Widget) -> None:
+    with_decision(decided)
+    target = named(decided, "test-unit-1")
+    made, done = decided.act("retrigger-decision", task_id=target)
+    assert (done.returncode != 0, made) == (True, {})
+    assert f"task {target}: expected kind decision-task, found test" in done.stdout
+    assert decided.api.decided_again == []

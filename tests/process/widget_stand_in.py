@@ -106,6 +106,8 @@ class Api:
     index: dict[str, str] = field(default_factory=dict)
     pushes: list[dict[str, Any]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    purged: list[tuple[str, str]] = field(default_factory=list)
+    decided_again: list[int] = field(default_factory=list)
     url: str = ""
 
     def upload(self, task_id: str, directory: Path) -> None:
@@ -159,7 +161,18 @@ class Api:
                 return 200, {"scopes": self.scopes}
             case ("pushes", "GET", ["project", "widget", "pushes"]):
                 return 200, {"pushes": self.pushes_for(query)}
-        return 501, {"message": f"the stand-in has no {method} {path}"}
+        return self.answer_request_for_more(method, [service, *rest], body)
+
+    def answer_request_for_more(self, method: str, path: list[str], body: Any) -> tuple[int, Any]:
+        """Return status and JSON for what actions ask for that is no task."""
+        match (method, path):
+            case ("POST", ["purge-cache", "purge-cache", pool]):
+                self.purged.append((pool, body["cacheName"]))
+                return 200, {}
+            case ("POST", ["pushes", "project", "widget", "push", number, "decide-again"]):
+                self.decided_again.append(int(number))
+                return 200, {"taskId": "AGAIN"}
+        return 501, {"message": f"the stand-in has no {method} {'/'.join(path)}"}
 
     def check(self, tasks: Any) -> tuple[int, Any]:
         """Check a graph as the queue does."""

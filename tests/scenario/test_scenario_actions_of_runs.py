@@ -15,11 +15,12 @@ from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.lease import SqlLeases
 from liftlock.domain.actions.naming import ActionHookName, short_of
 from liftlock.domain.credentials.certificates import Credentials
-from liftlock.errors import RefusedError
+from liftlock.errors import ConflictError, NotFoundError, RefusedError
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.push_store import DecisionRun
+from liftlock.services.decide_again import DecideAgain
 from liftlock.services.run_cron import RunCron
-from push_world import CREATE, GENERIC, PROMOTION, ROLE, PushWorld, digest_of, hook_of, payload_of
+from push_world import CREATE, GENERIC, PROMOTION, ROLE, PushWorld, digest_of, hook_of, payload_of, project
 
 CONFIG = """\
 version: 1
@@ -229,3 +230,49 @@ async def test_a_pull_request_that_changes_the_file_has_no_hook_of_its_own(world
     changed = digest_of(CONFIG + "# theirs\n")
     run = await start_pull(world, config_digest=changed)
     assert await refused(world, await anybody(world), payload_of_run(run), pull_hook()) == "content"
+
+
+async def decide_again(world: PushWorld, push_id: int, who: Credentials | None = None) -> str:
+    again = DecideAgain(
+        world.store, world.repository, world.access.authorizer, world.create_task, CountedEntropy()
+    )
+    caller = await (world.access.caller() if who is None else world.access.caller(who))
+    return await again(caller, "widget", push_id, NOW)
+
+
+async def test_a12_a_push_is_decided_again_in_a_new_group_and_its_actions_work_there(
+    world: PushWorld,
+) -> None:
+    push = await world.push(CONFIG)
+    lead = await world.access.make_client("people/lead", "pushes:decide-again:widget")
+    task_id = await decide_again(world, push.id, lead)
+    [task] = await world.tasks.stored([task_id])
+    assert task.document["taskGroupId"] == task_id != push.task_id
+    assert task.document["scopes"] == [f"assume:{ROLE}:branch:main"]
+    run = await world.store.run_of_task(task_id)
+    assert run is not None
+    assert (run.kind, run.revision, run.pushlog_id) == ("push", push.revision, push.id)
+    fired = await world.trigger(await anybody(world), payload_of_run(run), hook_of(push))
+    assert fired.status is not None
+    [entry] = await world.access.store.history(f"project/widget/push/{push.id}", before=2**60, limit=1)
+    assert (entry.actor, entry.action, entry.details) == (
+        "people/lead",
+        "pushes.decideAgain",
+        {"taskId": task_id},
+    )
+
+
+async def test_a_push_is_decided_again_only_by_who_may_and_only_if_it_was_decided(world: PushWorld) -> None:
+    push = await world.push(CONFIG)
+    nobody = await world.access.make_client("people/nobody", "pushes:decide-again:gadget")
+    with pytest.raises(RefusedError, match="pushes:decide-again:widget"):
+        await decide_again(world, push.id, nobody)
+    with pytest.raises(NotFoundError, match="there is no push 99 in the log of a project widget"):
+        await decide_again(world, 99)
+    none = await world.push("version: 1\ntasks: []\n")
+    with pytest.raises(ConflictError, match="its decision is none, not started"):
+        await decide_again(world, none.id)
+    root = await world.access.caller()
+    await world.projects.update(root, project(level=1), NOW)
+    with pytest.raises(ConflictError, match="registered with another identity, level or trust domain since"):
+        await decide_again(world, push.id)

@@ -11,7 +11,7 @@ import msgspec
 from liftlock.domain.pushes.movements import Movement, PushKind
 from liftlock.domain.pushes.project import Project
 from liftlock.domain.pushes.push import DecisionState, Push, Standing
-from liftlock.ports.envelope import Envelope
+from liftlock.ports.envelope import AuditRecord, Envelope
 
 MAX_PAGE = 1_000
 AdmissionState = Literal["admitted", "waiting", "withdrawn"]
@@ -90,14 +90,15 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecisionRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision task that is no push's: of a scheduled run, or of a pull request. What its actions are bound to.
+    """A decision task that is no push's first one: a further one, of a scheduled run, or of a pull request.
 
-    As a record of an envelope it commits together with the task. `level` is the run's own, `project_level` the
-    project's at that time; `pushlog_id` is that of the push with the revision, -1 if there is none, 0 for a pull request.
+    It is what the actions of its group are bound to. As a record of an envelope it commits together with the task.
+    `level` is the run's own, `project_level` the project's at that time; `pushlog_id` is that of the push with the
+    revision, -1 if there is none, 0 for a pull request.
     """
 
     task_id: str
-    kind: Literal["cron", "pull"]
+    kind: Literal["push", "cron", "pull"]
     at: datetime
     project: str
     identity: str
@@ -110,6 +111,13 @@ class DecisionRun(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     pushlog_id: int
     config_digest: str
+
+
+class Audited(msgspec.Struct, frozen=True):
+    """For an envelope's records: what another principal than the envelope's caller asked for."""
+
+    record: AuditRecord
+    at: datetime
 
 
 class PushStore(Protocol):

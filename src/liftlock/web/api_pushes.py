@@ -6,6 +6,7 @@ from typing import Any
 
 from liftlock.domain.pushes.ringing import parse_claims
 from liftlock.services.admit_hooks import AdmitHooks
+from liftlock.services.decide_again import DecideAgain
 from liftlock.services.projects import Projects
 from liftlock.services.push_log import PushLog
 from liftlock.services.retry_decision import RetryDecision
@@ -31,13 +32,14 @@ def routes(
     watch: WatchPushes,
     admit: AdmitHooks,
     retry: RetryDecision,
+    again: DecideAgain,
     *,
     drop_box: str | None,
 ) -> list[Route]:
     """Return the service's routes, but for `/ping` and its like; `drop_box` is the folder for rings, if there is one."""
     return [
         *_project_routes(_ProjectHandlers(projects, watch, drop_box)),
-        *_log_routes(_LogHandlers(log, retry)),
+        *_log_routes(_LogHandlers(log, retry, again)),
         *_admission_routes(log, admit),
     ]
 
@@ -83,9 +85,10 @@ class _ProjectHandlers:
 
 
 class _LogHandlers:
-    def __init__(self, log: PushLog, retry: RetryDecision) -> None:
+    def __init__(self, log: PushLog, retry: RetryDecision, again: DecideAgain) -> None:
         self._log = log
         self._retry = retry
+        self._again = again
 
     async def list(self, request: ApiRequest) -> object:
         query = push_query(request.query)
@@ -102,6 +105,10 @@ class _LogHandlers:
     async def retry(self, request: ApiRequest) -> object:
         number = push_number(request.params["pushId"])
         return push_wire(await self._retry(request.caller, request.params["project"], number, request.now))
+
+    async def again(self, request: ApiRequest) -> object:
+        number = push_number(request.params["pushId"])
+        return {"taskId": await self._again(request.caller, request.params["project"], number, request.now)}
 
     async def source(self, request: ApiRequest) -> object:
         params = request.params
@@ -181,6 +188,15 @@ def _log_routes(handlers: _LogHandlers) -> list[Route]:
             handlers.retry,
             "Decide a push again whose decision failed",
             scopes="pushes:retry-decision:<project>",
+        ),
+        _route(
+            "POST",
+            "/project/<project>/push/<pushId>/decide-again",
+            "decideAgain",
+            handlers.again,
+            "Start a push's decision task once more, in a new group",
+            description="With the role of the push's branch, from what was recorded of the push; each call starts one.",
+            scopes="pushes:decide-again:<project>",
         ),
         _route(
             "GET",

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from liftlock.adapters.sql.engine import Engine
+from liftlock.adapters.sql.envelope_script import audit_rows
 from liftlock.adapters.sql.push_rows import (
     ADMISSION_COLUMNS,
     CONTENT_COLUMNS,
@@ -32,6 +33,7 @@ from liftlock.ports.push_store import (
     MAX_PAGE,
     Admission,
     AdmissionState,
+    Audited,
     Content,
     DecisionOutcome,
     DecisionRun,
@@ -351,6 +353,11 @@ def _insert_run(run: DecisionRun) -> Script[None]:
     yield Sql(
         "INSERT INTO decision_run(task_id, record) VALUES ($1, $2)", (run.task_id, encode(run).decode())
     )
+
+
+@record_script(Audited)
+def _insert_audit(audited: Audited) -> Script[None]:
+    yield audit_rows([audited.record], to_ms(audited.at))
 
 
 @record_script(Withdrawal)

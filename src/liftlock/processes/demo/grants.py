@@ -48,7 +48,13 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     f"{REPOSITORY_ROLE}:action:generic": (
         "Actions that everyone at this level may trigger",
-        (*_CREATE, *_READ, f"queue:cancel-task:{SCHEDULER}/*", f"queue:rerun-task:{SCHEDULER}/*"),
+        (
+            *_CREATE,
+            *_READ,
+            f"queue:cancel-task:{SCHEDULER}/*",
+            f"queue:rerun-task:{SCHEDULER}/*",
+            f"pushes:decide-again:{PROJECT}",
+        ),
     ),
     f"{REPOSITORY_ROLE}:action:release-promotion": (
         "Release promotion: the only role that may read the release key",

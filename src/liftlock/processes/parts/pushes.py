@@ -23,6 +23,7 @@ from liftlock.services.action_policies import ActionPolicies
 from liftlock.services.admit_hooks import AdmitHooks
 from liftlock.services.bind_action import BindAction
 from liftlock.services.bring_hooks import BringHooks
+from liftlock.services.decide_again import DecideAgain
 from liftlock.services.observe_push import ObservePush
 from liftlock.services.projects import Projects
 from liftlock.services.push_log import PushLog
@@ -66,6 +67,7 @@ def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction, PushS
         watch,
         admit,
         RetryDecision(store, watch),
+        DecideAgain(store, repository, base.authorizer, base.create_task, base.entropy),
         drop_box=str(drop_box.path),
     )
     routes += api_action_policies.routes(policies, BringHooks(store, repository, admit))

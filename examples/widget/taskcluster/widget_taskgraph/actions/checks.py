@@ -13,13 +13,17 @@ def queues(graph_config):
     return {f"{alias['provisioner']}/{alias['worker-type']}" for alias in aliases}
 
 
+def queue_of(task):
+    """Return the queue of a task's definition, in whichever form it names it."""
+    return task.get("taskQueueId") or f"{task['provisionerId']}/{task['workerType']}"
+
+
 def ordinary_task(task_id, task_group_id, parameters, graph_config):
     """Return the definition of the task, after checking its schedulerId, queue, project and group."""
     task = get_task_definition(task_id)
-    queue = task.get("taskQueueId") or f"{task['provisionerId']}/{task['workerType']}"
     expectations = (
         ("schedulerId", task["schedulerId"], {f"{graph_config['trust-domain']}-level-{parameters['level']}"}),
-        ("queue", queue, queues(graph_config)),
+        ("queue", queue_of(task), queues(graph_config)),
         ("project", task.get("tags", {}).get("project"), {parameters["project"]}),
         ("taskGroupId", task["taskGroupId"], {task_group_id}),
     )
