@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.envelope_script import audit_rows
 from liftlock.adapters.sql.push_rows import (
@@ -42,7 +40,7 @@ from liftlock.ports.push_store import (
     Withdrawal,
 )
 from liftlock.values.instants import to_ms
-from liftlock.values.json import encode
+from liftlock.values.json import decode_as, encode
 
 _SELECT_PUSH = f"SELECT {PUSH_COLUMNS} FROM push"  # noqa: S608 -- constant columns
 _SELECT_CONTENT = (
@@ -152,7 +150,7 @@ class SqlPushStore:
     async def run_of_task(self, task_id: str) -> DecisionRun | None:
         def script() -> Script[DecisionRun | None]:
             rows = yield Sql("SELECT record FROM decision_run WHERE task_id = $1", (task_id,))
-            return msgspec.json.decode(rows[0][0], type=DecisionRun) if rows else None
+            return decode_as(rows[0][0], DecisionRun, what="decision run") if rows else None
 
         return await self._engine.read(script)
 
