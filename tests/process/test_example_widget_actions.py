@@ -256,6 +256,7 @@ def with_decision(widget: Widget) -> None:
         "provisionerId": "local",
         "workerType": "unprivileged",
         "tags": {"project": "widget", "kind": "decision-task"},
+        "metadata": {"name": "Decision Task"},
         "payload": {},
     }
 

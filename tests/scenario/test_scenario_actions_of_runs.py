@@ -233,9 +233,10 @@ async def test_a_pull_request_that_changes_the_file_has_no_hook_of_its_own(world
 
 
 async def decide_again(world: PushWorld, push_id: int, who: Credentials | None = None) -> str:
-    again = DecideAgain(
-        world.store, world.repository, world.access.authorizer, world.create_task, CountedEntropy()
-    )
+    entropy = CountedEntropy()
+    for _ in range(800):
+        entropy.slugid()
+    again = DecideAgain(world.store, world.repository, world.access.authorizer, world.create_task, entropy)
     caller = await (world.access.caller() if who is None else world.access.caller(who))
     return await again(caller, "widget", push_id, NOW)
 
