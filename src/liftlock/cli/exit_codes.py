@@ -51,6 +51,7 @@ BY_CODE: dict[str, Exit] = {
     "ServerBusy": Exit.FAILED,
     "SendingFailed": Exit.FAILED,
     "MailFailed": Exit.FAILED,
+    "ProviderFailed": Exit.FAILED,
     "QueueUnavailable": Exit.FAILED,
     "InputRejected": Exit.FAILED,
     "DownloadRefused": Exit.FAILED,

@@ -21,8 +21,9 @@ from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.adapters.wakeups.in_process import InProcessWakeups
 from liftlock.errors import LiftlockError, StorageError
-from liftlock.processes import loops, serving, settings, wiring
+from liftlock.processes import login_file, loops, serving, settings, wiring
 from liftlock.processes.journal import configure_logging
+from liftlock.processes.parts import login
 from liftlock.processes.parts.foundation import check_keys
 from liftlock.processes.privileges import die_with_parent, drop_to
 
@@ -37,6 +38,7 @@ def main() -> None:
     if told.database is not None:
         _import_postgresql()
     serving.preload()
+    login_file.preload(told.login)
     os.umask(0o077)
     drop_to(told.user)
     die_with_parent(parent_pid)
@@ -75,6 +77,7 @@ async def run(told: settings.ControlPlaneSettings) -> None:
     engine = await open_engine(told.database, Path(told.directory), wakeups)
     try:
         await check_keys(Path(told.directory), engine)
+        await login.offer_first(told, engine, SystemClock())
         plane = wiring.build(told, engine, wakeups, SystemClock(), SystemEntropy())
         background = [asyncio.create_task(loops.run(loop, wakeups)) for loop in plane.loops]
         try:

@@ -47,6 +47,10 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     github_private_key: str = ""
     github_webhook_secret: str = ""
     user: UserIds | None = None
+    login: str | None = None
+    """The sign-in file with its secrets, as JSON, or None: people sign in by one-time links only."""
+    first_sign_in: str = ""
+    """The stored id of the first start's sign-in link; empty: there is none."""
     mail: str | None = None
     """The mail server, as `smtp://…`; None: no e-mail is sent."""
     webhooks_to: tuple[str, ...] = ()

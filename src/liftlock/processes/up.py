@@ -13,12 +13,12 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
@@ -26,10 +26,12 @@ from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy, parse_policy
 from liftlock.errors import InputInvalidError, IsolationUnavailableError
 from liftlock.processes import local_privileged, local_witness, state_directory
 from liftlock.processes.certifying import Certifier
+from liftlock.processes.first_sign_in import FirstSignIn
 from liftlock.processes.integrations_file import Integrations, read_integrations
 from liftlock.processes.journal import configure_logging
 from liftlock.processes.local_privileged import LocalPrivileged
 from liftlock.processes.local_workers import QUEUE, LocalWorkers
+from liftlock.processes.login_file import read_login
 from liftlock.processes.settings import ControlPlaneSettings, StaticClientSettings
 from liftlock.processes.supervisor import Child, Supervisor
 
@@ -55,6 +57,7 @@ class Options:
     integrations: Integrations
     webhooks_to: tuple[str, ...]
     mail: str | None
+    login: str | None
 
     def told(self) -> dict[str, Any]:
         """Return what of the control plane's settings is passed on as it is."""
@@ -64,6 +67,7 @@ class Options:
             "operations": self.operations,
             "webhooks_to": self.webhooks_to,
             "mail": self.mail,
+            "login": self.login,
             **self.integrations.told(),
         }
 
@@ -123,6 +127,12 @@ class Options:
     help="What may be asked for in two stages, and who approves it (YAML).",
 )
 @click.option(
+    "--login",
+    "login_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Identity providers, and programs that may act for people (TOML).",
+)
+@click.option(
     "--mail",
     metavar="URL",
     envvar="LIFTLOCK_MAIL",
@@ -146,6 +156,7 @@ def up(
     operations_file: Path | None,
     webhooks_to: tuple[str, ...],
     mail: str | None,
+    login_file: Path | None,
     *,
     require_limits: bool,
 ) -> None:
@@ -165,6 +176,7 @@ def up(
         read_integrations(integrations) if integrations else Integrations(),
         webhooks_to,
         mail,
+        read_login(login_file) if login_file else None,
     )
     configure_logging("supervisor")
     asyncio.run(_run(options))
@@ -205,7 +217,9 @@ def _listen(options: Options) -> socket.socket:
 async def _supervise(options: Options, listening: socket.socket, stop: asyncio.Event) -> None:
     host = f"[{options.host}]" if ":" in options.host else options.host
     root_url = f"http://{host}:{listening.getsockname()[1]}"
+    fresh = not state_directory.read_environment(options.state_dir)
     root_token = _root_credentials(options.state_dir, root_url)
+    first = FirstSignIn(SystemEntropy(), wanted=fresh and sys.stderr.isatty())
     certifier = Certifier(options.state_dir, QUEUE, options.pool_policy.level, SystemClock(), SystemEntropy())
     workers = LocalWorkers.prepare(
         options.state_dir,
@@ -236,7 +250,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
     control = Child(
         "control plane",
         "liftlock.processes.control_plane",
-        lambda: msgspec.json.encode(settings),
+        lambda: first.settings(settings),
         pass_fds=(listening.fileno(),),
         proven=False,
     )
@@ -252,6 +266,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
             click.echo(
                 f"liftlock: ready at {root_url}; credentials in {options.state_dir}/liftlock.env", err=True
             )
+            click.echo(f"liftlock: {first.line(root_url)}", err=True)
         await stop.wait()
         click.echo("liftlock: stopping", err=True)
     finally:

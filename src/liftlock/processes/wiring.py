@@ -60,7 +60,7 @@ def build(
     pushes_part, guard, push_services = pushes.part(base, hook_services)
     hooks_part, fire = hooks.part(base, hook_services, GuardOperations(guard))
     operations_part, operation_services = operations.part(base, hook_services, fire, push_services)
-    pages_part, site = pages.part(base, hook_services, fire)
+    pages_part, site, third_parties = pages.part(base, hook_services, fire)
     parts = [
         access.part(base),
         audit.part(base),
@@ -81,7 +81,7 @@ def build(
     routes += [route for service in services for route in housekeeping.routes(service)]
     api = Api(RouteTable(routes), base.authorizer, clock)
     published = references.documents(routes, told.root_url)
-    app = App(api, published, CollectorRegistry(), SqlHousekeeping(engine).ready, site)
+    app = App(api, published, CollectorRegistry(), SqlHousekeeping(engine).ready, site, third_parties)
     return ControlPlane(app, tuple(routes), tuple(loop for part in parts for loop in part.loops), site)
 
 

@@ -109,7 +109,8 @@ class PageSessions:
             created_ms=to_ms(now),
             expires_ms=to_ms(expires),
         )
-        audit = AuditRecord(client_id, "pages.signIn", f"client/{client_id}", "allowed", {"method": method})
+        said = {"method": method} if scopes is None else {"method": method, "scopes": list(scopes)}
+        audit = AuditRecord(client_id, "pages.signIn", f"client/{client_id}", "allowed", said)
         ends = None if old_secret is None else stored_id(old_secret)
         if not await self._store.begin(record, Envelope(now=now, audit=(audit,)), ends=ends, link=link):
             raise AuthenticationFailedError(

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from liftlock.errors import LiftlockError
 from liftlock.web.dispatch import Api, Receive, Scope, Send
 from liftlock.web.pages.site import Site
+from liftlock.web.third_party_endpoints import CREDENTIALS, TOKEN, ThirdPartyEndpoints
 
 _TEXT = b"text/plain; charset=utf-8"
 _JSON = b"application/json; charset=utf-8"
@@ -36,6 +37,7 @@ class App:
         registry: CollectorRegistry,
         ready: Check,
         site: Site,
+        third_parties: ThirdPartyEndpoints,
     ) -> None:
         """Make the application.
 
@@ -43,12 +45,14 @@ class App:
             documents: Path -> JSON of what everybody may read.
             ready: Raises a LiftlockError while the store can't be written.
             site: The pages: everything that is none of the others.
+            third_parties: What programs that act for people call.
         """
         self._api = api
         self._documents = documents
         self._registry = registry
         self._ready = ready
         self._site = site
+        self._third_parties = third_parties
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,6 +60,8 @@ class App:
         path = scope["path"]
         if path.startswith("/api/"):
             await self._api(scope, receive, send)
+        elif path in (TOKEN, CREDENTIALS):
+            await self._third_parties(scope, receive, send)
         elif path in self._documents:
             await _document(scope["method"], self._documents[path], send)
         elif path == "/healthz":

@@ -9,6 +9,7 @@ from liftlock.adapters.sql.overview_store import SqlOverviewStore
 from liftlock.adapters.sql.push_store import SqlPushStore
 from liftlock.adapters.sql.session_store import SqlSessionStore
 from liftlock.processes.loops import Loop
+from liftlock.processes.parts import login
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.processes.parts.hooks import HookServices
 from liftlock.processes.parts.queue import BLOBS
@@ -33,10 +34,11 @@ from liftlock.web.pages.hooks import HookPages
 from liftlock.web.pages.logs import Logs
 from liftlock.web.pages.site import Site
 from liftlock.web.pages.tasks import Tasks
+from liftlock.web.third_party_endpoints import ThirdPartyEndpoints
 
 
-def part(base: Foundation, hooks: HookServices, fire: FireHook) -> tuple[Part, Site]:
-    """Return the routes of sign-in links with the loops of sessions, and the pages."""
+def part(base: Foundation, hooks: HookServices, fire: FireHook) -> tuple[Part, Site, ThirdPartyEndpoints]:
+    """Return the routes of sign-in links with the loops of sessions, the pages, and what third parties call."""
     store, overview = SqlSessionStore(base.engine), SqlOverviewStore(base.engine)
     push_store = SqlPushStore(base.engine)
     blobs = LocalBlobs(base.directory / BLOBS)
@@ -50,6 +52,7 @@ def part(base: Foundation, hooks: HookServices, fire: FireHook) -> tuple[Part, S
         base.credentials,
     )
     sessions = PageSessions(store, base.authorizer, base.access, base.entropy)
+    signing = login.build(base, sessions)
     links = SignInLinks(store, sessions, base.access, base.entropy)
     queries = TaskQueries(base.tasks)
     offered = OfferedActions(
@@ -67,7 +70,8 @@ def part(base: Foundation, hooks: HookServices, fire: FireHook) -> tuple[Part, S
     groups, changes = TaskGroupsSeen(overview), LiveChanges(overview, base.wakeups)
     site = Site(
         [
-            *sign_in.routes(sessions, links),
+            *sign_in.routes(sessions, links, signing.methods),
+            *signing.pages,
             *live.routes(changes),
             *pushes.routes(FindRecentPushes(push_store, overview), groups, changes),
             *Groups(groups, push_store, changes).routes(),
@@ -85,4 +89,5 @@ def part(base: Foundation, hooks: HookServices, fire: FireHook) -> tuple[Part, S
     async def expire() -> None:
         await sessions.expire(base.clock.now())
 
-    return Part(tuple(api_sign_in.routes(links)), (Loop("forget ended sessions", expire, 300),)), site
+    loops = (Loop("forget ended sessions", expire, 300), *signing.loops)
+    return Part(tuple(api_sign_in.routes(links)), loops), site, signing.endpoints
