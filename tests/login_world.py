@@ -166,6 +166,6 @@ def login_world(tmp_path: Path, dsn: str | None = None) -> Iterator[LoginWorld]:
 
 def scopes_of(world: LoginWorld, made: dict[str, Any]) -> list[str]:
     """Return what credentials may, as the API says."""
-    auth = taskcluster.Auth({"rootUrl": world.url, "credentials": made, "maxRetries": 0})
+    auth = taskcluster.Auth({"rootUrl": world.url, "credentials": dict(made), "maxRetries": 0})
     scopes: list[str] = auth.currentScopes()["scopes"]
     return scopes

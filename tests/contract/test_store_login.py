@@ -33,7 +33,11 @@ GRANT = ThirdPartyGrant(
     ("x:y",), MS + 1000, MS + 10,
 )  # fmt: skip
 PARTY = ThirdParty(
-    client_id="dashboard", label="Dashboard", redirect_uris=("https://d.example/",), scopes=("x:*",), proof="none"
+    client_id="dashboard",
+    label="Dashboard",
+    redirect_uris=("https://d.example/",),
+    scopes=("x:*",),
+    proof="none",
 )
 WISH = Wish(PARTY, "https://d.example/", "st", "", ("x:y",), timedelta(hours=1))
 SENT = Redemption("dashboard", "https://d.example/", "", "")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -149,61 +149,63 @@ def _own_certificate() -> ssl.SSLContext:
     return context
 
 
+class _Handler(BaseHTTPRequestHandler):
+    made: ClassVar[StandIn]
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        self.made.asked_for.append(parts.path)
+        known = self.headers["authorization"] == "Bearer at"
+        if parts.path in self.made.instead:
+            self._raw(*self.made.instead[parts.path])
+        elif parts.path in ("/authorize", "/login/oauth/authorize"):
+            back = self.made.authorize(dict(parse_qsl(parts.query)))
+            self._raw(302, {"location": back}, b"")
+        elif parts.path.startswith("/api/") and not known:
+            self._json(401, {})
+        else:
+            self._json(*self._document(parts.path))
+
+    def _document(self, path: str) -> tuple[int, Any]:
+        made = self.made
+        teams = [{"slug": slug, "organization": {"login": org}} for org, slug in made.teams]
+        documents = {
+            "/.well-known/openid-configuration": made.discovery(),
+            "/keys": {"keys": [made.key.as_dict(private=False)]},
+            "/api/user": {"id": 4711, "login": made.email},
+            "/api/user/teams": teams,
+        }
+        return (200, documents[path]) if path in documents else (404, {})
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        self.made.asked_for.append(self.path)
+        if self.path in self.made.instead:
+            self._raw(*self.made.instead[self.path])
+        else:
+            self._json(*self.made.token(dict(parse_qsl(raw.decode())), self.headers.get("authorization", "")))
+
+    def _json(self, status: int, value: Any) -> None:
+        self._raw(status, {}, json.dumps(value).encode())
+
+    def _raw(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, said in {"content-type": "application/json", **headers}.items():
+            self.send_header(name, said)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        return
+
+
 @contextmanager
 def provider(*, tls: bool = False) -> Iterator[StandIn]:
     """Yield a provider that answers; with `tls` by a certificate that nobody vouches for."""
     made = StandIn()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            query = dict(parse_qsl(parts.query))
-            made.asked_for.append(parts.path)
-            match parts.path:
-                case path if path in made.instead:
-                    self._raw(*made.instead[path])
-                case "/.well-known/openid-configuration":
-                    self._json(200, made.discovery())
-                case "/keys":
-                    self._json(200, {"keys": [made.key.as_dict(private=False)]})
-                case "/authorize" | "/login/oauth/authorize":
-                    self.send_response(302)
-                    self.send_header("location", made.authorize(query))
-                    self.send_header("content-length", "0")
-                    self.end_headers()
-                case "/api/user" if self.headers["authorization"] == "Bearer at":
-                    self._json(200, {"id": 4711, "login": made.email})
-                case "/api/user/teams" if self.headers["authorization"] == "Bearer at":
-                    teams = [{"slug": slug, "organization": {"login": org}} for org, slug in made.teams]
-                    self._json(200, teams)
-                case _:
-                    self._json(404, {})
-
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers["content-length"]))
-            form = dict(parse_qsl(raw.decode()))
-            made.asked_for.append(self.path)
-            if self.path in made.instead:
-                self._raw(*made.instead[self.path])
-                return
-            self._json(*made.token(form, self.headers.get("authorization", "")))
-
-        def _json(self, status: int, value: Any) -> None:
-            self._raw(status, {}, json.dumps(value).encode())
-
-        def _raw(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, said in {"content-type": "application/json", **headers}.items():
-                self.send_header(name, said)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            with suppress(OSError):
-                self.wfile.write(body)
-
-        def log_message(self, *arguments: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"made": made}))
     server.daemon_threads = True
     made.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     if tls:

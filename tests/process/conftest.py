@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,17 @@ def taskgraph_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("taskgraph")
     unpack_wheels(WIDGET / "taskcluster/requirements.txt", tree)
     return tree
+
+
+@pytest.fixture(scope="session")
+def scriptworker_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python that scriptworker is installed for, locked by hashes."""
+    folder = tmp_path_factory.mktemp("scriptworker")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    locked = Path(__file__).parents[1] / "third_party/scriptworker/requirements.txt"
+    install = [folder / "bin/pip", "install", "--quiet", "--require-hashes", "-r", locked]
+    subprocess.run(install, check=True, timeout=600)
+    return str(folder / "bin/python")
 
 
 @pytest.fixture

@@ -92,7 +92,10 @@ def test_a_program_with_a_secret_and_one_that_knows_neither_are_served_as_regist
     world.sign_in(browser)
     without = {"code_challenge": None, "code_challenge_method": None}
     code = world.code(browser, client_id="server", **without)
-    assert world.redeem(code, client_id="server", client_secret=PARTY_SECRET, code_verifier="").status_code == 200
+    assert (
+        world.redeem(code, client_id="server", client_secret=PARTY_SECRET, code_verifier="").status_code
+        == 200
+    )
     code = world.code(browser, client_id="legacy", **without)
     assert world.redeem(code, client_id="legacy", code_verifier="").status_code == 200
 

@@ -99,7 +99,7 @@ def test_a_hostile_answer_of_a_provider_ends_the_sign_in_and_nothing_else(
     corp: StandIn, path: str, what: str
 ) -> None:
     corp.instead[path] = HOSTILE[what]
-    with pytest.raises(ProviderFailedError, match="^Corp"):
+    with pytest.raises(ProviderFailedError, match=r"^Corp"):
         identify(corp)
 
 
@@ -114,7 +114,7 @@ def test_a_hostile_answer_of_a_forge_ends_the_sign_in_and_nothing_else(
 
     assert asyncio.run(go()).groups == ("mozilla/releng",)
     corp.instead[path] = HOSTILE[what]
-    with pytest.raises((ProviderFailedError, AuthenticationFailedError), match="^(Corp|corp)"):
+    with pytest.raises((ProviderFailedError, AuthenticationFailedError), match=r"^(Corp|corp)"):
         asyncio.run(go())
 
 

@@ -50,21 +50,10 @@ CREATE = [
 ]
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The Python that scriptworker is installed for, locked by hashes."""
-    folder = tmp_path_factory.mktemp("scriptworker")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    install = [
-        folder / "bin/pip",
-        "install",
-        "--quiet",
-        "--require-hashes",
-        "-r",
-        THIRD_PARTY / "requirements.txt",
-    ]
-    subprocess.run(install, check=True, timeout=600)
-    return str(folder / "bin/python")
+@pytest.fixture
+def python(scriptworker_python: str) -> str:
+    """The Python that scriptworker is installed for."""
+    return scriptworker_python
 
 
 @dataclass

@@ -37,7 +37,9 @@ def _filled(one: ProviderSettings, folder: Path) -> ProviderSettings:
         return one
     secret = _read(folder / one.client_secret_file).strip()
     if not secret:
-        raise InputInvalidError(f"{folder / one.client_secret_file}: expected the secret of provider {one.name}")
+        raise InputInvalidError(
+            f"{folder / one.client_secret_file}: expected the secret of provider {one.name}"
+        )
     return msgspec.structs.replace(one, client_secret=secret)
 
 

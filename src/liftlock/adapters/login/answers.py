@@ -101,14 +101,14 @@ async def redeem(told: ProviderSettings, client: Any, url: str, code: str, verif
             code_verifier=verifier,
             headers={"accept": "application/json"},
         )
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProviderFailedError(f"{told.label} answered something that is no token") from error
     return dict(token)
 
 
 async def fetch(told: ProviderSettings, client: Any, url: str, **options: Any) -> Any:
     """Return the JSON that the provider has at `url`; raises ProviderFailedError for anything else."""
-    answer = await client.get(url, headers={"accept": "application/json"}, **options)
+    answer = await client.request("GET", url, headers={"accept": "application/json"}, **options)
     if answer.status_code != 200:
         raise ProviderFailedError(f"{told.label} answered {answer.status_code}")
     try:

@@ -73,7 +73,9 @@ class SqlLoginStore:
             )
             if not rows:
                 return None
-            number, kind_, party, uri, challenge, person, own, proof, client_id, scopes, until, expires = rows[0]
+            number, kind_, party, uri, challenge, person, own, proof, client_id, scopes, until, expires = (
+                rows[0]
+            )
             return ThirdPartyGrant(
                 number,
                 kind_,

@@ -23,9 +23,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _Short = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 
-class ProviderSettings(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"
-):
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """An identity provider. `client_id` and the secret, here or in a file beside, are what it knows this liftlock by.
 
     Kind `oidc`: all else is found below `issuer`; the groups are the claim `groups_claim`. Kind `github`: OAuth2 with
