@@ -53,6 +53,8 @@ def test_the_witness_keeps_checkpoints_apart_and_says_when_the_log_was_made_anew
         write_row(running, "two")
         until(lambda: _signed(running) > size, "the log made anew was not signed")
         until(lambda: "the audit log is not what was witnessed" in running.log, "the witness said nothing")
+        assert "liftlock: sign in to the pages: liftlock access sign-in-link" in running.log
+        assert "/sign-in/link/" not in running.log, "nobody watched, so no link was made"
 
 
 def _as(user: str, command: str) -> subprocess.CompletedProcess[bytes]:
