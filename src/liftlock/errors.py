@@ -140,6 +140,12 @@ class RepositoryError(LiftlockError):
     code = "RepositoryError"
 
 
+class ProviderFailedError(LiftlockError):
+    """An identity provider did not answer as it should; the message holds none of its secrets (HTTP 502)."""
+
+    code = "ProviderFailed"
+
+
 class ReceiverUnavailableError(LiftlockError):
     """Whom a message is for does not receive it now; the sender sends it again."""
 

@@ -16,8 +16,7 @@ from liftlock.adapters.login.oidc import OidcProvider
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.domain.credentials.login_identity import Identity
 from liftlock.domain.credentials.login_settings import ProviderSettings
-from liftlock.errors import AuthenticationFailedError
-from liftlock.ports.identity_provider import ProviderFailedError
+from liftlock.errors import AuthenticationFailedError, ProviderFailedError
 
 pytestmark = pytest.mark.process
 BACK = "https://here.example/sign-in/from/corp"

@@ -5,13 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from liftlock.domain.credentials.login_identity import Identity
-from liftlock.errors import LiftlockError
-
-
-class ProviderFailedError(LiftlockError):
-    """The identity provider did not answer as it should; the message is for people, and holds none of its secrets."""
-
-    code = "ProviderFailed"
 
 
 class IdentityProvider(Protocol):

@@ -10,6 +10,7 @@ import msgspec
 
 from liftlock.domain.credentials.login_settings import LoginSettings, ProviderSettings, parse_login_settings
 from liftlock.errors import InputInvalidError
+from liftlock.values.json import decode_as, encode
 
 
 def read_login(path: Path) -> str:
@@ -22,12 +23,12 @@ def read_login(path: Path) -> str:
     if found.provider and importlib.util.find_spec("authlib") is None:
         raise InputInvalidError("sign-in file: identity providers need authlib: install liftlock[login]")
     filled = tuple(_filled(one, path.parent) for one in found.provider)
-    return msgspec.json.encode(msgspec.structs.replace(found, provider=filled)).decode()
+    return encode(msgspec.structs.replace(found, provider=filled)).decode()
 
 
 def preload(told: str | None) -> None:
     """Import what identity providers need, for a process that loses its right to read the installation."""
-    if told is not None and msgspec.json.decode(told, type=LoginSettings).provider:
+    if told is not None and decode_as(told, LoginSettings, what="sign-in file").provider:
         for name in ("liftlock.adapters.login.github", "liftlock.adapters.login.oidc", "certifi"):
             importlib.import_module(name)
 

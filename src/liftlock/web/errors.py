@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from liftlock import errors
-from liftlock.ports.identity_provider import ProviderFailedError
 from liftlock.values.instants import format_instant
 from liftlock.values.json import encode
 
@@ -35,7 +34,7 @@ STATUS_OF_CODE: dict[str, int] = {
     errors.StaleSnapshotError.code: 503,
     errors.BusyError.code: 503,
     errors.ReceiverUnavailableError.code: 503,
-    ProviderFailedError.code: 502,
+    errors.ProviderFailedError.code: 502,
 }
 
 _SHOWN_PAYLOAD_BYTES = 2_000

@@ -12,8 +12,7 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from liftlock.domain.credentials.login_settings import ProviderSettings
-from liftlock.errors import MalformedPayloadError
-from liftlock.ports.identity_provider import ProviderFailedError
+from liftlock.errors import MalformedPayloadError, ProviderFailedError
 from liftlock.values.json import decode
 
 ANSWER_S: Final = 10.0

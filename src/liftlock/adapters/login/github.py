@@ -7,7 +7,7 @@ from typing import Any
 from liftlock.adapters.login.answers import client_of, fetch, redeem
 from liftlock.domain.credentials.login_identity import Identity, identity_of
 from liftlock.domain.credentials.login_settings import ProviderSettings
-from liftlock.ports.identity_provider import ProviderFailedError
+from liftlock.errors import ProviderFailedError
 
 _IN_THE_FORM = "client_secret_post"
 """How GitHub documents that a program proves itself."""

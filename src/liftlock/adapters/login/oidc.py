@@ -12,8 +12,8 @@ from joserfc.jwk import KeySet
 from liftlock.adapters.login.answers import client_of, fetch, redeem
 from liftlock.domain.credentials.login_identity import Identity, identity_of
 from liftlock.domain.credentials.login_settings import ProviderSettings, safe_url
+from liftlock.errors import ProviderFailedError
 from liftlock.ports.clock import Clock
-from liftlock.ports.identity_provider import ProviderFailedError
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "ES384", "EdDSA", "Ed25519")
 """Signatures by public keys alone: with `none` or HMAC anybody who knows what is public could sign."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.login_store import SqlLoginStore
 from liftlock.adapters.sql.session_store import SqlSessionStore
@@ -25,6 +23,7 @@ from liftlock.services.page_sessions import PageSessions
 from liftlock.services.provider_login import ProviderLogin
 from liftlock.services.third_party_login import ThirdPartyLogin
 from liftlock.values.instants import format_instant, to_ms
+from liftlock.values.json import decode_as
 from liftlock.web.pages import provider_login, third_party
 from liftlock.web.pages.page import Page
 from liftlock.web.pages.sign_in import SignInMethod
@@ -43,7 +42,7 @@ class Login:
 
 def build(base: Foundation, sessions: PageSessions) -> Login:
     """Return the pages, the endpoints and the loop."""
-    told = msgspec.json.decode(base.told.login or "{}", type=LoginSettings)
+    told = decode_as(base.told.login or "{}", LoginSettings, what="sign-in file")
     store = SqlLoginStore(base.engine)
     login = ProviderLogin(_providers(told, base.clock), store, sessions, base.entropy)
     clients = Clients(base.access_store, base.access, base.sealer, base.entropy)
