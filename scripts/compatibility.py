@@ -1,6 +1,6 @@
 """Write docs/reference/compatibility.md from what the tests of the official client hold; `--check` only compares and ends with 1.
 
-tests/process/test_client_methods.py tries every row: the page says nothing that is not tested.
+tests/process/test_client_methods.py and test_client_methods_answers.py try every row: the page says nothing that is not tested.
 """
 
 from __future__ import annotations
@@ -24,8 +24,21 @@ HEAD = """\
 
 The official client (`taskcluster` on PyPI, 106 to 113) works unmodified. Below is a row for every method of its classes.
 The tests take each of them as the client has it: HTTP method, path, arguments, query options and stability are the same; a
-caller without scopes gets a 403 that names exactly what the reference says is needed; what is not offered answers 400 and
-says so. How the methods behave is on the pages of the services, beginning with [access](access.md) and [queue](queue.md).
+caller without scopes gets a 403 that names exactly what the reference says is needed; with them it does its work, and its
+answer is as the schema that is published for it says; what is not offered answers 400 and says so. How the methods behave is on the pages of the services, beginning with [access](access.md) and [queue](queue.md).
+
+## Programs
+
+Driven in the tests as they are published, without a change:
+
+| program | what it does there |
+|---|---|
+| `taskcluster` for Python, synchronous and asynchronous | every method; temporary and limited credentials; signed links; artifacts of every type up and down |
+| the JavaScript client of npm | roles, secrets, tasks from creation to completion, artifacts up and down, hooks, the index, signed links, refusals |
+| `taskgraph decision`, `taskgraph action-callback` | a push's task graph, and actions on it |
+| `tc-admin` | generates, compares and applies roles, hooks and pools; the second time there is nothing to do |
+| scriptworker | claims tasks, runs them, uploads artifacts and resolves them; its verifier accepts liftlock's chains of trust |
+| dashboards such as Treeherder | [sign people in](../how-to/sign-in.md#third-parties) by the same steps; tested with a page of another origin in a real browser |
 
 ## What programs can read
 

@@ -48,6 +48,7 @@ def scriptworker(python: str, served: Served, folder: Path, **changes: Any) -> I
         "artifact_dir": str(folder / "artifacts"),
         "task_log_dir": str(folder / "artifacts/public/logs"),
         "task_script": script,
+        "ed25519_private_key_path": str(folder / "key"),
         "poll_interval": 1,
         "sign_chain_of_trust": False,
         "cot_job_type": "signing",
