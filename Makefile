@@ -5,7 +5,7 @@ LISTEN ?= 127.0.0.1:8765
 PYTEST ?= .venv/bin/pytest
 ARGS ?=
 
-.PHONY: help demo up test check bench soak bugzilla-test format docs clean
+.PHONY: help demo up test check bench soak bugzilla-test format docs screenshots clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -50,6 +50,10 @@ docs: ## write the parts of docs/ that are made from the code
 	@.venv/bin/python scripts/configuration_reference.py
 	@.venv/bin/python scripts/compatibility.py
 	@.venv/bin/python scripts/attack_list.py
+
+screenshots: ## the pictures in docs/images/, of every page
+	@scripts/bootstrap test
+	@.venv/bin/python scripts/screenshots.py
 
 clean: ## forget environments and caches; a state directory stays
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -17,6 +17,7 @@ import configuration
 import gate
 import latency
 import load
+import pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def rows(rounds: int) -> list[Row]:
     found += [
         Row(cost.name, cost.unit, cost.samples, cost.limit, "limit") for cost in configuration.rows(rounds)
     ]
+    found += [Row(one.name, one.unit, one.samples, one.limit, "limit") for one in pages.rows(rounds)]
     return found
 
 

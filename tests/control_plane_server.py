@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,15 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(tmp_path: Path, dsn: str | None = None, **changes: Any) -> Iterator[Served]:
+def serve(
+    tmp_path: Path,
+    dsn: str | None = None,
+    at: Callable[[str], dict[str, Any]] | None = None,
+    **changes: Any,
+) -> Iterator[Served]:
     """Yield a control plane, served on a free port from a thread of its own; `changes` are to its settings.
+
+    `at` returns further changes, for its root URL.
 
     It is on SQLite, or on the empty PostgreSQL database that `dsn` names.
     """
@@ -67,7 +74,7 @@ def serve(tmp_path: Path, dsn: str | None = None, **changes: Any) -> Iterator[Se
         "policy": None,
         "user": None,
     }
-    told = ControlPlaneSettings(**(given | changes))
+    told = ControlPlaneSettings(**(given | changes | (at(root_url) if at else {})))
     ready = threading.Event()
     ends: list[tuple[asyncio.AbstractEventLoop, asyncio.Event, wiring.ControlPlane]] = []
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import msgspec
+import pytest
 
+from liftlock.adapters.sql import overview_store
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.overview_store import SqlOverviewStore
-from liftlock.ports.overview_store import RecentPushes
+from liftlock.ports.overview_store import FoundPushes, RecentPushes
 from liftlock.values.instants import to_ms
 from pages_data import PLAN, Data, states_of
 from task_builders import NOW
@@ -24,13 +26,13 @@ async def test_the_newest_pushes_of_all_named_projects_come_first(engine: Engine
     for minutes, name in ((3, "widget"), (2, "gadget"), (1, "widget"), (0, "secret")):
         await data.push(name, age=timedelta(minutes=minutes))
     store = SqlOverviewStore(engine)
-    found = await store.recent_pushes(BOTH)
+    found = (await store.recent_pushes(BOTH)).pushes
     assert [(push.project, push.id) for push in found] == [("widget", 2), ("gadget", 1), ("widget", 1)]
     last = found[1]
     after = msgspec.structs.replace(BOTH, before=(to_ms(last.at), last.project, last.id))
-    assert [(push.project, push.id) for push in await store.recent_pushes(after)] == [("widget", 1)]
-    assert await store.recent_pushes(RecentPushes(projects=())) == []
-    assert len(await store.recent_pushes(msgspec.structs.replace(BOTH, limit=2))) == 2
+    assert [(push.project, push.id) for push in (await store.recent_pushes(after)).pushes] == [("widget", 1)]
+    assert await store.recent_pushes(RecentPushes(projects=())) == FoundPushes([])
+    assert len((await store.recent_pushes(msgspec.structs.replace(BOTH, limit=2))).pushes) == 2
 
 
 async def test_pushes_are_found_by_every_filter(engine: Engine) -> None:
@@ -43,7 +45,7 @@ async def test_pushes_are_found_by_every_filter(engine: Engine) -> None:
 
     async def names(**changes: object) -> list[str]:
         found = await store.recent_pushes(msgspec.structs.replace(BOTH, **changes))
-        return sorted(push.project for push in found)
+        return sorted(push.project for push in found.pushes)
 
     assert await names(branch="main") == ["gadget", "widget"]
     assert await names(branch="try") == []
@@ -53,6 +55,28 @@ async def test_pushes_are_found_by_every_filter(engine: Engine) -> None:
     assert await names(text="the *lock") == ["widget"]
     assert await names(text="0" * 39 + "2") == ["gadget"]
     assert await names(text="nowhere") == []
+
+
+async def test_a_search_that_stops_says_where_and_goes_on_from_there(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview_store, "_BATCH", 2)
+    monkeypatch.setattr(overview_store, "_MAX_BATCHES", 2)
+    data = Data(engine, NOW)
+    await data.project("widget")
+    for minutes in range(6, 0, -1):
+        await data.push(
+            "widget", age=timedelta(minutes=minutes), message="first" if minutes == 6 else "later"
+        )
+    store = SqlOverviewStore(engine)
+    wanted = msgspec.structs.replace(BOTH, text="first")
+    nothing = await store.recent_pushes(wanted)
+    assert nothing.pushes == []
+    assert nothing.stopped is not None
+    assert nothing.stopped[1:] == ("widget", 3)
+    found = await store.recent_pushes(msgspec.structs.replace(wanted, before=nothing.stopped))
+    assert [push.id for push in found.pushes] == [1]
+    assert found.stopped is None or found.stopped[2] == 1
 
 
 async def test_groups_are_told_by_faces_and_states(engine: Engine) -> None:

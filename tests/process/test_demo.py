@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import httpx2
 import pytest
 from widget_stand_in import ROOT, WHEELHOUSE
 
 from liftlock.processes.demo.checks import CHECKS
+from pages_world import token_in
 
 pytestmark = pytest.mark.process
 
@@ -81,10 +83,16 @@ def test_every_claim_is_observed_and_when_kept_it_goes_on_with_what_it_printed(
         assert table(done) == [("ok", check.requirement, check.expected) for check in CHECKS.values()]
         assert "\x1b" not in done.stdout
         addresses = re.findall(r": (http://\S+)$", done.stdout, re.MULTILINE)
-        assert len(addresses) == 5
+        assert len(addresses) == 5 + 1 + 3
         for address in addresses:
             with urllib.request.urlopen(address, timeout=10) as answer:
                 assert answer.read()
+        links = re.findall(r"sign in, once within an hour, as (.+): (http://\S+)$", done.stdout, re.MULTILINE)
+        assert [sees_pushes_as(link) for _, link in links] == [
+            "people/robin",
+            "people/morgan",
+            "static/liftlock/root",
+        ]
         assert f"{folder}/state/liftlock.env" in done.stdout
     finally:
         os.kill(int(stop[1]), signal.SIGTERM)
@@ -105,6 +113,18 @@ def test_an_ordinary_user_observes_the_same(folder: Path) -> None:
     assert {word for word, _, _ in table(done)} == {"ok"}
     assert processes_of(folder) == []
     assert "single-user: processes share one uid" in (folder / "state/liftlock.log").read_text()
+
+
+def sees_pushes_as(link: str) -> str:
+    """Return as whom the link signs in, with whom the pushes of the demo are seen."""
+    with httpx2.Client(base_url=link.partition("/sign-in/")[0], timeout=20) as browser:
+        token = token_in(browser.get(link).text)
+        origin = {"origin": str(browser.base_url).rstrip("/")}
+        assert browser.post(link, data={"form_token": token}, headers=origin).status_code == 303
+        assert "widget" in browser.get("/pushes").text.split("<main")[1]
+        found = re.search(r"<h1>(.+)</h1>", browser.get("/account").text)
+        assert found is not None
+        return found[1]
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from html import unescape
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ import taskcluster
 from playwright.sync_api import Browser, expect
 
 from control_plane_server import serve
-from pages_world import Site, token_in, violations
+from pages_world import PHONE, Site, token_in, violations
 from queue_over_http import Stage
 from task_builders import QUEUE, document
 
@@ -86,7 +87,7 @@ ACTIONS = {
                 "created": {"$fromNow": "0 seconds"},
                 "deadline": {"$fromNow": "1 hour"},
                 "scopes": ["x:y"],
-                "payload": {},
+                "payload": {"env": {"OWN": "${ownTaskId}", "AT": {"$fromNow": "1 second"}}},
                 "metadata": {
                     "name": "again",
                     "description": "d",
@@ -117,7 +118,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
         made = Full(running)
         made.stage = Stage(running)
         task_id = made.group = taskcluster.slugId()
-        made.stage.root.createTask(task_id, _decision(task_id))
+        made.stage.root.createTask(task_id, decision(task_id))
         [claim] = made.stage.root.claimWork(QUEUE, {"workerGroup": "g", "workerId": "w"})["tasks"]
         run = made.stage.queue(claim["credentials"])
         made.stage.store(
@@ -146,7 +147,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
         made.close()
 
 
-def _decision(task_id: str) -> dict[str, Any]:
+def decision(task_id: str) -> dict[str, Any]:
     return document(
         datetime.now(UTC),
         taskGroupId=task_id,
@@ -217,6 +218,7 @@ def test_a5_who_lacks_the_scope_sees_why_and_triggers_nothing(full: Full) -> Non
         "form_token": token_in(text),
         "input": json.dumps({"channel": "beta", "version": "1", "notify": False}),
         "seal": text.split('name="seal" value="')[1][:64],
+        "moment": text.split('name="moment" value="')[1].partition('"')[0],
     }
     answer = http.post(f"{base}/run", data=fields, headers=full.own_origin)
     assert answer.status_code == 403
@@ -231,10 +233,12 @@ def test_a5_the_hooks_own_schema_is_applied_whatever_the_form_sends(full: Full) 
     assert "The input does not fit" in text
     good = confirm(full, http, mode="yaml", yaml="{channel: beta, version: '1'}")
     seal = good.split('name="seal" value="')[1][:64]
+    moment = good.split('name="moment" value="')[1].partition('"')[0]
     fields = {
         "form_token": token_in(good.split("<main")[1]),
         "input": '{"channel": "beta", "version": "evil"}',
         "seal": seal,
+        "moment": moment,
     }
     answer = http.post(f"/groups/{full.group}/actions/promote/run", data=fields, headers=full.own_origin)
     assert answer.status_code in (400, 409)
@@ -249,6 +253,7 @@ def test_a7_a_confirmation_happens_once_and_only_as_it_was_shown(full: Full) -> 
         "form_token": token_in(text),
         "input": '{"channel": "beta", "version": "8"}',
         "seal": text.split('name="seal" value="')[1][:64],
+        "moment": text.split('name="moment" value="')[1].partition('"')[0],
     }
     base = f"/groups/{full.group}/actions/promote/run"
     changed = http.post(base, data=fields, headers=full.own_origin)
@@ -283,9 +288,54 @@ def test_a4_a_task_action_needs_every_scope_and_has_no_more_than_the_decision_ta
             "task": full.group,
             "input": "null",
             "seal": shown.split('name="seal" value="')[1][:64],
+            "moment": shown.split('name="moment" value="')[1].partition('"')[0],
         }
         answer = http.post(f"{base}/run", data=fields, headers=full.own_origin)
         assert answer.status_code == status, answer.text
+
+
+def test_a4_a_task_action_makes_exactly_the_task_that_was_shown(full: Full) -> None:
+    """Also where its template takes the new task's id and the time."""
+    full.person(
+        "people/maker",
+        *READ,
+        "x:*",
+        "queue:create-task:lowest:local/unprivileged",
+        "queue:create-task:project:none",
+        "queue:scheduler-id:demo-level-1",
+    )
+    http = full.signed_in("people/maker")
+    base = f"/groups/{full.group}/actions/again"
+    page = http.get(f"{base}?task={full.group}").text.split("<main")[1]
+    told = {"form_token": token_in(page), "task": full.group}
+    shown = http.post(base, data=told, headers=full.own_origin).text.split("<main")[1]
+    listed = json.loads(
+        unescape(
+            shown.split("The task that will be created</summary>")[1].split("<code>")[1].split("</code>")[0]
+        )
+    )
+    fields = {
+        "form_token": token_in(shown),
+        "task": full.group,
+        "input": "null",
+        "seal": shown.split('name="seal" value="')[1][:64],
+        "moment": shown.split('name="moment" value="')[1].partition('"')[0],
+    }
+    own, _, at = fields["moment"].partition(" ")
+    assert listed["payload"]["env"]["OWN"] == own
+    for changed, status in (
+        ("x", 400),
+        (f"{own} {int(at) - 900_000}", 409),
+        (f"{own} {int(at) + 60_000}", 409),
+    ):
+        answer = http.post(f"{base}/run", data=fields | {"moment": changed}, headers=full.own_origin)
+        assert answer.status_code == status, answer.text
+    answer = http.post(f"{base}/run", data=fields, headers=full.own_origin)
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["location"] == f"/tasks/{own}"
+    made = full.queue.task(own)
+    assert made["payload"] == listed["payload"]
+    assert made["created"] == listed["created"]
 
 
 def test_a14_access_explains_a_refusal_with_the_chain_and_who_could_grant(
@@ -306,3 +356,33 @@ def test_hooks_show_their_fires_with_who_and_what(full: Full, browser: Browser) 
     page.get_by_role("link", name="promote").click()
     expect(page.locator("h1")).to_have_text("promote")
     assert violations(page) == []
+
+
+def test_forms_access_and_hooks_fit_a_phone_in_the_dark(full: Full, browser: Browser) -> None:
+    page = full.visit(browser, "people/morgan", "/account", viewport=PHONE, color_scheme="dark")
+    for path in (
+        "/account",
+        f"/groups/{full.group}/actions",
+        f"/groups/{full.group}/actions/promote",
+        "/access?need=hooks:trigger-hook:project-demo/promote&reach=yes",
+        "/hooks",
+        "/hooks/project-demo/promote",
+    ):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        assert violations(page) == [], path
+
+
+def test_an_action_is_confirmed_and_run_by_keyboard_without_scripts(full: Full, browser: Browser) -> None:
+    before = full.children()
+    page = full.visit(
+        browser, "people/morgan", f"/groups/{full.group}/actions/promote", java_script_enabled=False
+    )
+    page.get_by_label("Version").focus()
+    page.keyboard.type("21")
+    page.keyboard.press("Enter")
+    expect(page.locator(".confirm")).to_contain_text('"name": "promote 21"')
+    page.get_by_role("button", name="Promote now").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("promote 21")
+    assert len(full.children()) == len(before) + 1

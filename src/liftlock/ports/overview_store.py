@@ -30,6 +30,13 @@ class RecentPushes(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 25
 
 
+class FoundPushes(msgspec.Struct, frozen=True):
+    """Pushes that fit. `stopped`: the (at in ms, project, id) up to which was looked, if older ones were not; else None."""
+
+    pushes: list[Push]
+    stopped: tuple[int, str, int] | None = None
+
+
 class Face(msgspec.Struct, frozen=True, kw_only=True):
     """What a task looks like: the part of its definition that listings show; it never changes.
 
@@ -70,8 +77,8 @@ class Change(msgspec.Struct, frozen=True):
 class OverviewStore(Protocol):
     """Reads for pages."""
 
-    async def recent_pushes(self, wanted: RecentPushes) -> list[Push]:
-        """Return at most `wanted.limit` pushes; of those without a match only a bounded number is looked through."""
+    async def recent_pushes(self, wanted: RecentPushes) -> FoundPushes:
+        """Return at most `wanted.limit` pushes; of those without a match only a bounded number is looked through at once."""
         ...
 
     async def states(self, groups: Sequence[str]) -> dict[str, dict[int, str]]:

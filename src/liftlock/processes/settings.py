@@ -51,6 +51,8 @@ class ControlPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The sign-in file with its secrets, as JSON, or None: people sign in by one-time links only."""
     first_sign_in: str = ""
     """The stored id of the first start's sign-in link; empty: there is none."""
+    gate_run: str | None = None
+    """The folder of gated's sockets on this host, or None: pages show no gate."""
     mail: str | None = None
     """The mail server, as `smtp://…`; None: no e-mail is sent."""
     webhooks_to: tuple[str, ...] = ()

@@ -58,6 +58,7 @@ class Options:
     webhooks_to: tuple[str, ...]
     mail: str | None
     login: str | None
+    gate_run: str | None = None
 
     def told(self) -> dict[str, Any]:
         """Return what of the control plane's settings is passed on as it is."""
@@ -68,6 +69,7 @@ class Options:
             "webhooks_to": self.webhooks_to,
             "mail": self.mail,
             "login": self.login,
+            "gate_run": self.gate_run,
             **self.integrations.told(),
         }
 
@@ -144,6 +146,11 @@ class Options:
     metavar="HOST:PORT",
     help="Webhooks may be sent there although its address is not public; may be repeated.",
 )
+@click.option(
+    "--gate-run",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of gated's sockets on this host: pages show the gate. Its policy must name this user as an operator.",
+)
 def up(
     state_dir: Path,
     listen: str,
@@ -158,6 +165,7 @@ def up(
     mail: str | None,
     login_file: Path | None,
     *,
+    gate_run: Path | None,
     require_limits: bool,
 ) -> None:
     """Run the control plane, the schedulers and local workers."""
@@ -177,6 +185,7 @@ def up(
         webhooks_to,
         mail,
         read_login(login_file) if login_file else None,
+        str(gate_run.absolute()) if gate_run else None,
     )
     configure_logging("supervisor")
     asyncio.run(_run(options))

@@ -60,10 +60,11 @@ def build(
     pushes_part, guard, push_services = pushes.part(base, hook_services)
     hooks_part, fire = hooks.part(base, hook_services, GuardOperations(guard))
     operations_part, operation_services = operations.part(base, hook_services, fire, push_services)
-    pages_part, site, third_parties = pages.part(base, hook_services, fire)
+    audit_part, audit_log = audit.part(base)
+    pages_part, site, third_parties = pages.part(base, hook_services, fire, operation_services, audit_log)
     parts = [
         access.part(base),
-        audit.part(base),
+        audit_part,
         queue.part(base),
         hooks_part,
         events.part(base, hook_services.store, fire),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 from liftlock.domain.tasks.artifacts import Artifact, Content, follow, need_to_read, object_name
 from liftlock.errors import (
     ArtifactFailedError,
+    InputInvalidError,
     MalformedPayloadError,
     NotFoundError,
     RefusedError,
@@ -173,6 +175,29 @@ class ArtifactReads:
     def read(self, blob: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield the stored bytes of the range; see `Blobs.read`."""
         return self._blobs.read(blob, start, stop)
+
+    async def whole(self, content: Content, *, most: int) -> bytes:
+        """Return the uncompressed content.
+
+        Raises:
+            InputInvalidError: it is larger than `most` bytes, or not packed as it says.
+        """
+        if content.length > most:
+            raise InputInvalidError(f"the artifact is larger than {most} bytes")
+        raw = bytearray()
+        async for chunk in self._blobs.read(content.blob):
+            raw += chunk
+            if len(raw) > 2 * most + 1024:
+                raise InputInvalidError(f"the artifact is larger than {most} bytes")
+        if content.encoding != "gzip":
+            return bytes(raw)
+        try:
+            unpacked = zlib.decompressobj(31).decompress(bytes(raw), most + 1)
+        except zlib.error as error:
+            raise InputInvalidError(f"the artifact is not packed with gzip: {error}") from error
+        if len(unpacked) > most:
+            raise InputInvalidError(f"the artifact is larger than {most} bytes")
+        return unpacked
 
     async def log(self, caller: Caller, task_id: str, run_id: int, name: str, offset: int) -> LogPart:
         """Return what the live log has from `offset` on.

@@ -5,16 +5,15 @@ actions.json is untrusted. It decides what is shown; what may happen is decided 
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from liftlock.domain.actions.document import ARTIFACT, MAX_BYTES, Action, ActionsFile, parse_actions
 from liftlock.domain.actions.rendering import Target, render_payload, render_task
 from liftlock.domain.hooks.trigger_schema import compile_trigger_schema
+from liftlock.domain.tasks.definition import CREATED_TOLERANCE
 from liftlock.errors import ConflictError, InputInvalidError, InputValidationError, NotFoundError
-from liftlock.ports.blobs import Blobs
 from liftlock.ports.entropy import Entropy
 from liftlock.ports.task_store import StoredTask, TaskStore
 from liftlock.services.artifact_reads import ArtifactReads
@@ -23,6 +22,9 @@ from liftlock.services.create_task import CreateTask
 from liftlock.services.fire_hook import FireHook
 from liftlock.services.simulate_hook import SimulateHook
 from liftlock.values.json import digest
+
+SHOWN_FOR: Final = CREATED_TOLERANCE - timedelta(minutes=1)
+"""How long after it was shown an action may be confirmed: the queue takes no task whose time is further away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,28 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """What a template may take from the moment at which it is rendered: the id of a new task, and the time.
+
+    Both are fixed when an action is shown and come back with the confirmation, so that what happens is what was shown.
+    They give nobody anything: who creates a task chooses its id and its time, within what the queue allows.
+    """
+
+    task_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What an action would do. `sent` is the hook's payload, or the task; `seal` names exactly what was shown.
 
-    `task` is the task as it would be created, None if none is known; `problem` is what is in the way, None if nothing
+    `moment` is when it was rendered. `task` is the task as it would be created, None if none is known; `problem` is what is in the way, None if nothing
     is known to be; `missing` is a scope expression that somebody lacks.
     """
 
     action: Action
     sent: dict[str, Any]
-    task_id: str
+    moment: Moment
     task: dict[str, Any] | None
     seal: str
     problem: str | None = None
@@ -69,7 +83,6 @@ class OfferedActions:
         self,
         tasks: TaskStore,
         reads: ArtifactReads,
-        blobs: Blobs,
         authorizer: Authorizer,
         fire: FireHook,
         simulate: SimulateHook,
@@ -78,7 +91,6 @@ class OfferedActions:
     ) -> None:
         self._tasks = tasks
         self._reads = reads
-        self._blobs = blobs
         self._authorizer = authorizer
         self._fire = fire
         self._simulate = simulate
@@ -99,7 +111,7 @@ class OfferedActions:
         run, found = await self._reads.find(caller, group, None, ARTIFACT, now)
         if found.content is None:
             raise NotFoundError(f"run {run} of task {group} has no stored artifact {ARTIFACT}")
-        file = parse_actions(await self._read(found.content.blob, gzip=found.content.encoding == "gzip"))
+        file = parse_actions(await self._reads.whole(found.content, most=MAX_BYTES))
         target = Target(group, task_id, None if task is None else task.document)
         return Offer(file, decision, target, None if task is None else task.task.tags)
 
@@ -110,20 +122,13 @@ class OfferedActions:
             raise NotFoundError(f"task {task_id} does not exist")
         return found[0]
 
-    async def _read(self, blob: str, *, gzip: bool) -> bytes:
-        raw = bytearray()
-        async for chunk in self._blobs.read(blob):
-            raw += chunk
-            if len(raw) > MAX_BYTES:
-                raise InputInvalidError(f"{ARTIFACT}: larger than {MAX_BYTES} bytes")
-        if not gzip:
-            return bytes(raw)
-        unpacked = zlib.decompressobj(31).decompress(bytes(raw), MAX_BYTES + 1)
-        if len(unpacked) > MAX_BYTES:
-            raise InputInvalidError(f"{ARTIFACT}: larger than {MAX_BYTES} bytes")
-        return unpacked
+    def moment(self, now: datetime) -> Moment:
+        """Return this moment, for an action that is shown now."""
+        return Moment(self._entropy.slugid(), now)
 
-    async def plan(self, caller: Caller, offer: Offer, name: str, given: Any, now: datetime) -> Plan:
+    async def plan(
+        self, caller: Caller, offer: Offer, name: str, given: Any, moment: Moment, now: datetime
+    ) -> Plan:
         """Return what the action would do with the input `given`; nothing is created.
 
         Raises:
@@ -134,24 +139,28 @@ class OfferedActions:
         action = offer.only(name)
         check_input(action, given)
         if action.kind == "task":
-            own = self._entropy.slugid()
-            task = render_task(offer.file, action, offer.target, given, own, now=now)
-            return Plan(action, task, own, task, digest([action.name, action.task, given]))
-        sent = render_payload(offer.file, action, offer.target, given, now=now)
+            task = render_task(offer.file, action, offer.target, given, moment.task_id, now=moment.at)
+            return Plan(action, task, moment, task, digest([action.name, given, moment.task_id, task]))
+        sent = render_payload(offer.file, action, offer.target, given, now=moment.at)
         found = await self._simulate(caller, action.hook_group_id, action.hook_id, sent, now)
-        seal = digest([action.name, action.hook_payload, given, found.hook_version])
-        return Plan(action, sent, found.task_id, found.task, seal, found.problem, found.missing)
+        seal = digest([action.name, given, sent, found.hook_version])
+        return Plan(action, sent, moment, found.task, seal, found.problem, found.missing)
 
     async def run(
-        self, caller: Caller, offer: Offer, name: str, given: Any, seal: str, now: datetime
+        self, caller: Caller, offer: Offer, name: str, given: Any, seal: str, moment: Moment, now: datetime
     ) -> str | None:
         """Do it with the caller's own scopes; return the id of the task that was created, None if there is none.
 
+        Args:
+            seal: Of what was shown.
+            moment: When that was rendered.
         Raises:
-            ConflictError: it would do something else than what was shown as `seal`; nothing was done.
+            ConflictError: it would do something else than what was shown, or was shown too long ago; nothing was done.
             As `plan`, `FireHook.by_trigger` and `CreateTask`.
         """
-        plan = await self.plan(caller, offer, name, given, now)
+        if not now - SHOWN_FOR <= moment.at <= now:
+            raise ConflictError("this was shown too long ago; nothing was done. Look again")
+        plan = await self.plan(caller, offer, name, given, moment, now)
         if plan.seal != seal:
             raise ConflictError(
                 "the action or its hook has changed since it was shown; nothing was done. Look again"
@@ -160,8 +169,8 @@ class OfferedActions:
             # He needs every scope, and they are limited to those of the decision task.
             scopes = list(offer.decision.document.get("scopes") or ())
             limited = await self._authorizer.limited(caller, scopes, now)
-            await self._create_task(limited, plan.task_id, plan.sent, now)
-            return plan.task_id
+            await self._create_task(limited, moment.task_id, plan.sent, now)
+            return moment.task_id
         fired = await self._fire.by_trigger(
             caller, plan.action.hook_group_id, plan.action.hook_id, plan.sent, now
         )

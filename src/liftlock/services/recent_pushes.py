@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
-from liftlock.domain.pushes.push import Push
-from liftlock.ports.overview_store import OverviewStore, RecentPushes
+from liftlock.ports.overview_store import FoundPushes, OverviewStore, RecentPushes
 from liftlock.ports.push_store import PushStore
 from liftlock.services.authorize import Caller
 
@@ -29,7 +26,7 @@ class FindRecentPushes:
             if caller.satisfies(_SCOPE + project.name)
         ]
 
-    async def __call__(self, caller: Caller, wanted: RecentPushes) -> Sequence[Push]:
+    async def __call__(self, caller: Caller, wanted: RecentPushes) -> FoundPushes:
         """Return the pushes that `wanted` asks for; its projects are limited to those that the caller may see.
 
         Raises:

@@ -95,6 +95,10 @@ class RequestOperation:
         await self._stage_two.ensure(record, now)
         return record
 
+    async def head(self, operation: Operation, ref: str) -> str | None:
+        """Return where the branch was when liftlock last looked, for people to see; None: it knows of none."""
+        return (await self._pushes.heads(operation.project)).get(ref)
+
     async def _start(self, record: OperationRecord, caller: Caller, now: datetime) -> None:
         hook = await self._configured.stored_hook(record.operation, now)
         asked = asked_of(record)

@@ -45,7 +45,7 @@ class _Audit:
         wanted = AuditFilter(**{name: request.query.get(name) for name in _FILTERS})
         before = number_after(request.query) or _NEVER
         found = await self._log.tail(request.caller, wanted, before=before, limit=limit)
-        answer: dict[str, Any] = {"rows": [_shown(each) for each in found]}
+        answer: dict[str, Any] = {"rows": [row_wire(each) for each in found]}
         return {**answer, "continuationToken": token(found[-1].row.id)} if len(found) == limit else answer
 
     async def entries(self, request: ApiRequest) -> object:
@@ -77,7 +77,8 @@ def _entry(found: Sequenced) -> dict[str, Any]:
     return {"seq": found.seq, "leaf": found.leaf.hex(), "row": row}
 
 
-def _shown(found: PlacedRow) -> dict[str, Any]:
+def row_wire(found: PlacedRow) -> dict[str, Any]:
+    """Return a row as JSON, with its place; `seq` is null while it has none."""
     row = found.row
     return {
         "seq": found.seq,

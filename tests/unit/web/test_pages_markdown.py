@@ -30,6 +30,8 @@ def test_markdown_is_rendered() -> None:
         "<form action=https://evil.example><input name=a></form>",
         "<iframe src=//evil.example></iframe>",
         "[x](  JaVaScRiPt:alert(1))",
+        "[x](//evil.example)",
+        "[x](/sign-out)",
         "<svg/onload=alert(1)>",
     ],
 )
@@ -45,6 +47,7 @@ def test_markdown_of_a_stranger_runs_shows_and_loads_nothing(text: str) -> None:
         "<a href='",
         'href="javascript',
         'href="data',
+        'href="/',
     ):
         assert part not in html, html
 

@@ -15,6 +15,7 @@ from liftlock.ports.overview_store import (
     MAX_STANDINGS,
     Change,
     Face,
+    FoundPushes,
     RecentPushes,
     Standing,
 )
@@ -34,9 +35,9 @@ class SqlOverviewStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def recent_pushes(self, wanted: RecentPushes) -> list[Push]:
+    async def recent_pushes(self, wanted: RecentPushes) -> FoundPushes:
         if not wanted.projects:
-            return []
+            return FoundPushes([])
         found: list[Push] = []
         before = wanted.before
         batch = wanted.limit if wanted.owner is None and wanted.text is None else _BATCH
@@ -44,9 +45,9 @@ class SqlOverviewStore:
             rows = await self._pushes(wanted, before, batch)
             found += [push for push in rows if _matches(push, wanted)]
             if len(found) >= wanted.limit or len(rows) < batch:
-                break
+                return FoundPushes(found[: wanted.limit])
             before = (to_ms(rows[-1].at), rows[-1].project, rows[-1].id)
-        return found[: wanted.limit]
+        return FoundPushes(found, before)
 
     async def _pushes(
         self, wanted: RecentPushes, before: tuple[int, str, int] | None, limit: int

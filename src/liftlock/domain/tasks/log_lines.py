@@ -18,6 +18,8 @@ MAX_SHOWN: Final = 4_000
 """Characters of one line that are shown."""
 MARK: Final = b"[liftlock "
 """How lines of the worker's own begin; a task can't write one."""
+MASK: Final = "[hidden]"
+"""What workers put in the place of a secret; it is marked, so that nobody takes it for what the program wrote."""
 HINTS: Final = (b"error", b"fatal", b"traceback (most", b"failed", b"panicked at", b"exception:")
 """A line that is an error has one of these, in lower case."""
 
@@ -67,7 +69,7 @@ def html_of(line: bytes) -> str:
 
 def _piece(parts: list[str], text: str, classes: tuple[str, ...]) -> None:
     if text:
-        escaped = html.escape(text)
+        escaped = html.escape(text).replace(MASK, f'<span class="a-hidden">{MASK}</span>')
         parts.append(f'<span class="{" ".join(classes)}">{escaped}</span>' if classes else escaped)
 
 

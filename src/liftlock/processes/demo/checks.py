@@ -83,6 +83,10 @@ CHECKS: dict[str, Check] = {
     ),
     "replayed": Check("C4", "a replayed delivery, and one signed with another secret, are refused"),
     "forged-check": Check("C5", "a forged check is refused, whatever its name"),
+    "pages": Check(
+        "E2",
+        "a one-time link signs the developer in, once; pages show the push, its tasks, a log and where it comes from",
+    ),
     "audit": Check("E5", "the audit log verifies, with a witness's checkpoint and without the server"),
     "audit-edited": Check("E5", "an audit row is edited in the database, and audit verify names it"),
     "gate-reject": Check(

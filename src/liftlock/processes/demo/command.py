@@ -29,6 +29,7 @@ from liftlock.processes.demo import (
     scene_gate,
     scene_inputs,
     scene_operations,
+    scene_pages,
     scene_paths,
     scene_provenance,
     scene_push,
@@ -146,6 +147,7 @@ def _play(stage: Stage, files: OperationsFiles) -> None:
         scene_developer.play(stage, people.developer)
         scene_paths.play(stage, people.developer)
         scene_release.play(stage, people.manager, people.developer, people.pusher_who_admits)
+        scene_pages.play(stage, people.developer)
         scene_provenance.play(stage)
         scene_gate.play(stage)
         scene_caches.play(stage)
@@ -171,11 +173,23 @@ def _close(server: Server, stage: Stage | None, report: Report) -> None:
         for what, address in stage.addresses:
             click.echo(printable(f"  {what}: {address}"))
     if server.outlive and server.process and server.process.poll() is None:
+        if stage:
+            _show_pages(stage)
         click.echo(f"  credentials of the operator: {server.state_dir}/liftlock.env")
         click.echo(f"  liftlock goes on running; end it with: kill {server.process.pid}")
     click.echo("\nExpected, and whether it was observed:")
     for line in report.table():
         click.echo(_coloured(printable(line)))
+
+
+def _show_pages(stage: Stage) -> None:
+    """Show the pages' address, and a link for each kind of person that signs in once."""
+    click.echo(f"  pages: {stage.root.profile.root_url}/")
+    try:
+        for who, address in scene_pages.sign_in_links(stage):
+            click.echo(printable(f"  sign in, once within an hour, as {who}: {address}"))
+    except LiftlockError as error:
+        click.echo(printable(f"  no one can be signed in: {error}"))
 
 
 def _coloured(line: str) -> str:

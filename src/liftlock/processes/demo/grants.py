@@ -81,10 +81,18 @@ class Grant:
     scopes: tuple[str, ...]
 
 
+_LOOK = (
+    *_READ,
+    "hooks:list-hooks:*",
+    f"hooks:get:{HOOK_GROUP}:*",
+    f"hooks:list-last-fires:{HOOK_GROUP}/*",
+    "liftlock:list-operations",
+)
+"""What people need to look around."""
 DEVELOPER = Grant(
     "people/robin",
     "An ordinary developer: may trigger generic actions",
-    (f"hooks:trigger-hook:{HOOK_GROUP}/{GENERIC}/*",),
+    (f"hooks:trigger-hook:{HOOK_GROUP}/{GENERIC}/*", *_LOOK),
 )
 PUSHER_WHO_ADMITS = Grant(
     "people/robin-admin", "The same developer, with the scope to admit restricted actions", (ADMIT_SCOPE,)
@@ -92,7 +100,7 @@ PUSHER_WHO_ADMITS = Grant(
 MANAGER = Grant(
     "people/morgan",
     "The release manager: may admit and trigger release promotion",
-    (f"hooks:trigger-hook:{HOOK_GROUP}/{PROMOTION}/*", ADMIT_SCOPE),
+    (f"hooks:trigger-hook:{HOOK_GROUP}/{PROMOTION}/*", ADMIT_SCOPE, *_LOOK),
 )
 
 POLICY = f"""\

@@ -15,15 +15,14 @@ SEQUENCE_EVERY_S = 0.4
 """A row has its place within a second, also while the machine is busy."""
 
 
-def part(base: Foundation) -> Part:
-    """Return the audit service."""
+def part(base: Foundation) -> tuple[Part, AuditLog]:
+    """Return the audit service, and the log for whoever shows it."""
     store = SqlAuditStore(base.engine)
     signer = LogSigner(store, base.sealer, base.entropy, f"{urlsplit(base.told.root_url).netloc}/audit")
     sequence = SequenceAudit(store, signer, base.leases, base.clock, base.holder)
-    return Part(
-        tuple(api_audit.routes(AuditLog(store, signer))),
-        (
-            Loop("sequence the audit log", sequence.step, SEQUENCE_EVERY_S),
-            Loop("thin checkpoints of the audit log", sequence.thin, 600),
-        ),
+    log = AuditLog(store, signer)
+    loops = (
+        Loop("sequence the audit log", sequence.step, SEQUENCE_EVERY_S),
+        Loop("thin checkpoints of the audit log", sequence.thin, 600),
     )
+    return Part(tuple(api_audit.routes(log)), loops), log

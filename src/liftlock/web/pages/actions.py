@@ -14,8 +14,9 @@ from liftlock.domain.actions.naming import in_tree_scope
 from liftlock.domain.actions.rendering import default_input
 from liftlock.errors import InputInvalidError, InputValidationError, NotFoundError, RequestArgumentsError
 from liftlock.ports.task_store import TaskStore
-from liftlock.services.offered_actions import Offer, OfferedActions, check_input
+from liftlock.services.offered_actions import Moment, Offer, OfferedActions, check_input
 from liftlock.values.ids import is_task_id
+from liftlock.values.instants import from_ms, to_ms
 from liftlock.values.json import decode
 from liftlock.web.pages.markdown import rendered
 from liftlock.web.pages.page import Answer, Go, Page, PageRequest, Shown
@@ -90,13 +91,15 @@ class Actions:
             return _form(request, offer, action, _as_sent(request, action, mode), mode, error.message)
         if request.field("back"):
             return _form(request, offer, action, value, request.field("back"), None)
-        plan = await self._offered.plan(request.caller, offer, action.name, value, request.now)
+        moment = self._offered.moment(request.now)
+        plan = await self._offered.plan(request.caller, offer, action.name, value, moment, request.now)
         return Shown(
             "action_confirm.html",
             {
                 **_where(offer),
                 "action": action,
                 "plan": plan,
+                "moment": f"{moment.task_id} {to_ms(moment.at)}",
                 "value": None if action.schema is None else yaml_text(value),
                 "sent": json.dumps(value),
                 "cli": _command(offer, action, value),
@@ -114,9 +117,23 @@ class Actions:
         offer = await self._offer(request, request.params["group"], request.field("task") or None)
         value = decode(request.field("input", "null"), what="input")
         made = await self._offered.run(
-            request.caller, offer, request.params["name"], value, request.field("seal"), request.now
+            request.caller,
+            offer,
+            request.params["name"],
+            value,
+            request.field("seal"),
+            _moment(request.field("moment")),
+            request.now,
         )
         return Go(f"/tasks/{made}" if made else f"/groups/{request.params['group']}")
+
+
+def _moment(text: str) -> Moment:
+    """Return the moment that a confirmation brings back; InputInvalidError."""
+    task_id, _, at = text.partition(" ")
+    if not is_task_id(task_id) or not (at.isascii() and at.isdigit() and len(at) <= 14):
+        raise InputInvalidError("moment: expected what the confirmation's own form has")
+    return Moment(task_id, from_ms(int(at)))
 
 
 def _where(offer: Offer) -> dict[str, Any]:

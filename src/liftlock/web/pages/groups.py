@@ -18,7 +18,7 @@ from liftlock.values.ids import is_task_id
 from liftlock.values.instants import from_ms, to_ms
 from liftlock.web.pages.live import live_path
 from liftlock.web.pages.page import Answer, Page, PageRequest, Shown, number
-from liftlock.web.pages.task_graph import graph_of, is_privileged
+from liftlock.web.pages.task_graph import Shapes, is_privileged
 
 PER_PAGE: Final = 100
 
@@ -41,6 +41,7 @@ class Groups:
         self._groups = groups
         self._pushes = pushes
         self._changes = changes
+        self._shapes = Shapes()
 
     def routes(self) -> list[Page]:
         """Return the page."""
@@ -66,7 +67,7 @@ class Groups:
             {
                 "group": name,
                 "push": await push_seen(self._pushes, request.caller, name),
-                "graph": graph_of(group, kind),
+                "graph": self._shapes.graph(name, group, kind),
                 "rows": rows,
                 "count": len(wanted),
                 "total": len(group.states),

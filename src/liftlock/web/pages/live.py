@@ -15,6 +15,8 @@ from liftlock.web.pages.page import Answer, Page, PageRequest, Raw
 
 EVENT_STREAM: Final = "text/event-stream"
 MAX_NAMES: Final = 200
+ALL: Final = "*"
+"""Instead of the ids of operations: all of them."""
 LASTS_S: Final = 600.0
 """A stream ends then; the browser comes back, and who it is and what he may is decided anew."""
 
@@ -24,6 +26,9 @@ def routes(changes: LiveChanges) -> list[Page]:
 
     async def follow(request: PageRequest) -> Answer:
         projects, groups = _names(request, "projects"), _names(request, "groups")
+        operations = frozenset(_names(request, "operations"))
+        if operations:
+            request.caller.require("liftlock:list-operations")
         for name in projects:
             request.caller.require(f"pushes:list-pushes:{project_name(name)}")
         for group in groups:
@@ -35,6 +40,8 @@ def routes(changes: LiveChanges) -> list[Page]:
         def matches(change: Change) -> bool:
             if change.group:
                 return change.group in wanted_groups
+            if change.topic == "operation":
+                return change.key in operations or ALL in operations
             return change.key in wanted_projects and change.topic.startswith("push-")
 
         return stream(_events(changes, matches, last_event(request)))
@@ -42,9 +49,20 @@ def routes(changes: LiveChanges) -> list[Page]:
     return [Page("GET", "/live", follow)]
 
 
-def live_path(after: int, *, projects: Iterable[str] = (), groups: Iterable[str] = ()) -> str:
+def live_path(
+    after: int,
+    *,
+    projects: Iterable[str] = (),
+    groups: Iterable[str] = (),
+    operations: Iterable[str] = (),
+) -> str:
     """Return the address of the stream that tells of changes after number `after`."""
-    said = {"after": str(after), "projects": ",".join(projects), "groups": ",".join(groups)}
+    said = {
+        "after": str(after),
+        "projects": ",".join(projects),
+        "groups": ",".join(groups),
+        "operations": ",".join(operations),
+    }
     return f"/live?{urlencode({name: value for name, value in said.items() if value})}"
 
 

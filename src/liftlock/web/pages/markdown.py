@@ -29,6 +29,11 @@ _TAGS: Final = {
 _RENDERER: Final = MarkdownIt("commonmark", {"html": False})
 
 
+def _absolute(tag: str, attribute: str, value: str) -> str | None:
+    """Return the address if it says where it leads: what is relative would look like a part of this site."""
+    return value if attribute != "href" or value.lower().startswith(("http://", "https://")) else None
+
+
 def rendered(text: str) -> Markup:
     """Return `text` (its first `MAX_CHARS` characters) as harmless HTML; links lead to http and https only."""
     html = _RENDERER.render(text[:MAX_CHARS])
@@ -37,6 +42,7 @@ def rendered(text: str) -> Markup:
             html,
             tags=_TAGS,
             attributes={"a": {"href"}},
+            attribute_filter=_absolute,
             url_schemes={"http", "https"},
             link_rel="noopener noreferrer nofollow",
         )

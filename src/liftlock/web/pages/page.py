@@ -103,6 +103,7 @@ class Page:
     handler: Handler
     before_sign_in: bool = False
     """A POST that is allowed without a session: its token is bound to the sign-in page's own cookie."""
+    max_form_bytes: int = 1024 * 1024
 
 
 def number(text: str | None, default: int, most: int, what: str) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 from liftlock.domain.pushes.push import Push
 from liftlock.errors import RequestArgumentsError
 from liftlock.ports.overview_store import RecentPushes
+from liftlock.services.gate_seen import GateSeen, Opinion
 from liftlock.services.live_changes import LiveChanges
 from liftlock.services.recent_pushes import FindRecentPushes
 from liftlock.services.task_groups_seen import Summary, TaskGroupsSeen
@@ -25,27 +26,36 @@ _DECISIONS: Final = ("pending", "started", "none", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One push, and its task group if that exists and may be seen; `bar` are (state, x, width) of its progress."""
+    """One push, and its task group if that exists and may be seen; `bar` are (state, x, width) of its progress.
+
+    `opinion` is the gate's, where it is on this host and the viewer may ask it.
+    """
 
     push: Push
     subject: str
     summary: Summary | None
     bar: tuple[tuple[str, float, float], ...]
+    opinion: Opinion | None
 
 
-def routes(find: FindRecentPushes, groups: TaskGroupsSeen, changes: LiveChanges) -> list[Page]:
+def routes(
+    find: FindRecentPushes, groups: TaskGroupsSeen, changes: LiveChanges, gate: GateSeen
+) -> list[Page]:
     """Return the page of pushes."""
 
     async def show(request: PageRequest) -> Answer:
         after = await changes.last()
         mine = await find.projects(request.caller)
         wanted = _wanted(request, mine)
-        found = list(await find(request.caller, wanted))
-        more = len(found) > PER_PAGE
-        found = found[:PER_PAGE]
+        looked = await find(request.caller, wanted)
+        more = len(looked.pushes) > PER_PAGE
+        found = looked.pushes[:PER_PAGE]
         started = [push.task_id for push in found if push.decision == "started"]
         summaries = await groups.summaries(request.caller, started, MOST_SYMBOLS)
-        rows = [_row(push, summaries.get(push.task_id)) for push in found]
+        opinions = await gate.opinions(request.caller, found)
+        rows = [
+            _row(push, summaries.get(push.task_id), opinions.get((push.project, push.id))) for push in found
+        ]
         last = found[-1] if found else None
         return Shown(
             "pushes.html",
@@ -58,6 +68,9 @@ def routes(find: FindRecentPushes, groups: TaskGroupsSeen, changes: LiveChanges)
                 "older": request.here_with(before=f"{to_ms(last.at)}/{last.project}/{last.id}")
                 if more and last
                 else None,
+                "further": None
+                if looked.stopped is None
+                else request.here_with(before="/".join(map(str, looked.stopped))),
                 "newest": request.here_with(before=None) if request.query.get("before") else None,
             },
         )
@@ -98,7 +111,7 @@ def _before(text: str | None) -> tuple[int, str, int] | None:
     return number(at, 0, most, "before"), project_name(name), number(push_id, 0, most, "before")
 
 
-def _row(push: Push, summary: Summary | None) -> Row:
+def _row(push: Push, summary: Summary | None, opinion: Opinion | None) -> Row:
     subject = push.message.strip().splitlines()[0][:200] if push.message.strip() else "(no message)"
     bar: list[tuple[str, float, float]] = []
     if summary is not None:
@@ -108,4 +121,4 @@ def _row(push: Push, summary: Summary | None) -> Row:
             if width:
                 bar.append((state, round(x, 2), round(width, 2)))
                 x += width
-    return Row(push, subject, summary, tuple(bar))
+    return Row(push, subject, summary, tuple(bar), opinion)

@@ -32,7 +32,11 @@ _TYPES: Final = {
 }
 NAVIGATION: Final = (
     ("/pushes", "Pushes", "pushes"),
+    ("/operations", "Operations", "operations"),
     ("/hooks", "Hooks", "hooks"),
+    ("/audit", "Audit", "audit"),
+    ("/gate", "Gate", "gate"),
+    ("/configuration", "Configuration", "configuration"),
     ("/access", "Why can I …?", "access"),
 )
 """What the head of every page leads to: (path, label, the name that its pages give in their block `section`)."""

@@ -35,7 +35,6 @@ from liftlock.web.pages.cookies import Place
 from liftlock.web.pages.page import Answer, Begun, Go, Page, PageRequest, Raw, Shown, SignedOut
 from liftlock.web.pages.rendering import ASSETS, ASSETS_PATH, render
 
-MAX_FORM_BYTES: Final = 1024 * 1024
 MAX_ATTEMPTS: Final = 4
 _HTML: Final = "text/html; charset=utf-8"
 HEADERS: Final = {
@@ -130,7 +129,7 @@ class Site:
         if page is not None and page.method == "POST":
             if signed_in is None and not page.before_sign_in:
                 raise RefusedError("You are not signed in any more. Sign in, and send the form again.")
-            form = await _form(request)
+            form = await _form(request, page.max_form_bytes)
             caller = self._permitted(request, place, caller, secret, form)
         return _page_request(request, place, form, caller, signed_in, now, secret)
 
@@ -252,13 +251,13 @@ def _page_request(
     )
 
 
-async def _form(request: Request) -> dict[str, list[str]]:
+async def _form(request: Request, most: int) -> dict[str, list[str]]:
     """Return the fields of a form; raises TooLargeError and InputInvalidError."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise TooLargeError(f"the form is larger than {MAX_FORM_BYTES} bytes")
+        if len(body) > most:
+            raise TooLargeError(f"the form is larger than {most} bytes")
     try:
         text = body.decode("ascii")
         return parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=5_000)

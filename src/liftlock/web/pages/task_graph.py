@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ MOST_TASKS: Final = 150
 """More tasks than this are drawn as kinds."""
 MOST_NODES: Final = 400
 MOST_EDGES: Final = 1_500
+SHAPES_KEPT: Final = 64
 PRIVILEGED: Final = "privileged"
 _BAR: Final = NODE_WIDTH - 16
 
@@ -64,31 +65,63 @@ def is_privileged(face: Face) -> bool:
     return face.queue.rpartition("/")[2].startswith(PRIVILEGED)
 
 
-def graph_of(group: GroupSeen, opened: str | None) -> Graph:
-    """Return the graph; the kind `opened` is drawn task by task, if it is not too large."""
-    by_kind = len(group.faces) > MOST_TASKS
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of a graph does not change while tasks run: `members` are the numbers of each node's tasks."""
+
+    members: tuple[tuple[int, ...], ...]
+    placed: Placed
+    crossings: dict[tuple[int, int], Crossing]
+    by_kind: bool
+    left_out: int
+
+
+class Shapes:
+    """Keeps the latest shapes: those of large groups take longer to find than all else of a page."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, int, int, str | None], Shape] = OrderedDict()
+
+    def graph(self, name: str, group: GroupSeen, opened: str | None) -> Graph:
+        """Return the graph of the group called `name`; tasks that were added since make another shape."""
+        key = (name, len(group.faces), max(group.faces, default=0), opened)
+        shape = self._kept.get(key) or shape_of(group.faces, opened)
+        self._kept[key] = shape
+        self._kept.move_to_end(key)
+        if len(self._kept) > SHAPES_KEPT:
+            self._kept.popitem(last=False)
+        return drawn(shape, group)
+
+
+def shape_of(faces: Mapping[int, Face], opened: str | None) -> Shape:
+    """Return the shape; the kind `opened` is drawn task by task, if it is not too large."""
+    by_kind = len(faces) > MOST_TASKS
     keys: dict[str, object] = {}
     members: dict[object, list[int]] = {}
-    sizes = Counter(face.kind for face in group.faces.values())
-    for number, face in group.faces.items():
+    sizes = Counter(face.kind for face in faces.values())
+    for number, face in faces.items():
         whole = by_kind and (face.kind != opened or sizes[face.kind] > MOST_NODES // 2)
         key: object = (face.kind, is_privileged(face)) if whole else number
         keys[face.task_id] = key
         members.setdefault(key, []).append(number)
     shown = list(members)[:MOST_NODES]
     index = {key: place for place, key in enumerate(shown)}
-    crossings = _edges(group.faces.values(), keys, index)
-    nodes = tuple(_node(group, members[key]) for key in shown)
+    crossings = _edges(faces.values(), keys, index)
     edges = list(crossings)[:MOST_EDGES]
-    placed = lay_out([int(node.privileged) for node in nodes], edges)
-    left_out = len(members) - len(shown) + len(crossings) - len(edges)
-    return Graph(
-        nodes,
-        placed,
+    zones = [int(is_privileged(faces[members[key][0]])) for key in shown]
+    return Shape(
+        tuple(tuple(members[key]) for key in shown),
+        lay_out(zones, edges),
         {edge: Crossing(tuple(names)) for edge, names in crossings.items()},
         by_kind,
-        left_out,
+        len(members) - len(shown) + len(crossings) - len(edges),
     )
+
+
+def drawn(shape: Shape, group: GroupSeen) -> Graph:
+    """Return the graph with the states that its tasks have now."""
+    nodes = tuple(_node(group, numbers) for numbers in shape.members)
+    return Graph(nodes, shape.placed, shape.crossings, shape.by_kind, shape.left_out)
 
 
 def _edges(
@@ -109,7 +142,7 @@ def _edges(
     return found
 
 
-def _node(group: GroupSeen, numbers: list[int]) -> Node:
+def _node(group: GroupSeen, numbers: Sequence[int]) -> Node:
     face = group.faces[numbers[0]]
     counts = Counter(group.states[number] for number in numbers)
     single = len(numbers) == 1

@@ -26,6 +26,13 @@ def test_colours_become_classes_and_end_where_they_end() -> None:
     assert html_of(b"\x1b[38;5;31mx") == "x", "the number of a colour is no code"
 
 
+def test_what_a_worker_masked_is_marked_in_every_colour() -> None:
+    assert html_of(b"token=[hidden]!") == 'token=<span class="a-hidden">[hidden]</span>!'
+    assert html_of(b"\x1b[31m<[hidden]>") == (
+        '<span class="a-fg-red">&lt;<span class="a-hidden">[hidden]</span>&gt;</span>'
+    )
+
+
 @pytest.mark.parametrize(
     ("line", "shown"),
     [

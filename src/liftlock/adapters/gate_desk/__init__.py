@@ -1,0 +1,1 @@
+"""gated, asked by the control plane."""
