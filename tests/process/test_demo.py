@@ -99,6 +99,7 @@ def test_every_claim_is_observed_and_when_kept_it_goes_on_with_what_it_printed(
     wait_until(lambda: processes_of(folder) == [])
 
 
+@pytest.mark.soak  # .ci/run plays the demo as an ordinary user, too
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_an_ordinary_user_observes_the_same(folder: Path) -> None:
     nobody = pwd.getpwnam("nobody")

@@ -139,7 +139,7 @@ def database(request: pytest.FixtureRequest) -> str | None:
 
 
 def test_no_request_to_any_route_breaks_the_server(tmp_path: Path, database: str | None) -> None:
-    check(tmp_path, database, rounds=30, claims=2)
+    check(tmp_path, database, rounds=15, claims=2)
 
 
 @pytest.mark.soak
