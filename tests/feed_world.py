@@ -46,7 +46,9 @@ class FeedWorld:
         path.write_text(text + "\n")
         path.chmod(0o600)
 
-    def start(self, *options: str, before: tuple[str, ...] = ()) -> None:
+    def start(
+        self, *options: str, before: tuple[str, ...] = (), environment: dict[str, str] | None = None
+    ) -> None:
         identity: dict[str, Any] = {}
         if self.feed_user is not None:
             identity = {"user": self.feed_user, "group": self.feed_user, "extra_groups": []}
@@ -66,7 +68,11 @@ class FeedWorld:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env={"PATH": "/usr/bin:/bin", "FEED_SECRET": "canary-of-the-environment"},
+                env={
+                    "PATH": "/usr/bin:/bin",
+                    "FEED_SECRET": "canary-of-the-environment",
+                    **(environment or {}),
+                },
                 **identity,
             )
 
@@ -86,6 +92,10 @@ class FeedWorld:
     @property
     def log(self) -> str:
         return (self.gate.folder / "feedd.log").read_text()
+
+    def caught_up(self, times: int = 1) -> bool:
+        """Tell whether feedd listens to its control plane and has looked at what came before that."""
+        return self.log.count('"caught up"') >= times
 
     def source(self) -> dict[str, Any]:
         found: dict[str, Any] = self.gate.ask("status")["ok"]["sources"]["tracker"]

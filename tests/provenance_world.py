@@ -23,28 +23,28 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def git_input() -> tuple[dict[str, Any], dict[str, Any]]:
+def source_input(kind: str = "git") -> tuple[dict[str, Any], dict[str, Any]]:
     """The repository, as declared and as measured."""
     declared = {
         "name": "repo",
-        "git": {"project": "widget", "revision": REVISION},
+        kind: {"project": "widget", "revision": REVISION},
         "unpack": {"to": "/build/repo"},
     }
     file = {"name": "source.bundle", "sha256": "0" * 64, "size": 1}
-    measured = {"name": "repo", "kind": "git", "files": [file], "commit": REVISION, "project": "widget"}
+    measured = {"name": "repo", "kind": kind, "files": [file], "commit": REVISION, "project": "widget"}
     return declared, measured
 
 
 class ChainWorld:
     """`build` reads the repository; `signing` reads the build's wheel. Change what you like, then ask `walk`."""
 
-    def __init__(self, level: int = 3, build_level: int | None = None) -> None:
+    def __init__(self, level: int = 3, build_level: int | None = None, *, source: str = "git") -> None:
         self.pool = Pool()
         self.trusted = [self.pool.key]
         self.signers: dict[str, CertifiedSigner] = {}
         self.wheel = b"the wheel"
         self.more: dict[str, dict[str, Any]] = {}
-        declared, measured = git_input()
+        declared, measured = source_input(source)
         self.tasks = {
             DECISION: task(level, taskGroupId=DECISION, payload={"inputs": [declared]}),
             BUILD: task(build_level or level, taskGroupId=DECISION, payload={"inputs": [declared]}),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gate_world import GateWorld, GitPair, MercurialPair, gate_world, record
+from gate_world import CompiledGitPair, GateWorld, GitPair, MercurialPair, gate_world, record
 
 GATE, PUSHER = 47_001, 47_002
 pytestmark = [
@@ -135,22 +135,23 @@ def test_a_push_by_another_user_is_decided_and_counted_for_that_user(
     assert world.ask("audit", kind="push")["ok"]["entries"][0]["details"]["uid"] == PUSHER
 
 
-@pytest.mark.parametrize("pair_type", [GitPair, MercurialPair])
+@pytest.mark.parametrize("pair_type", [GitPair, CompiledGitPair, MercurialPair])
 def test_a_push_of_an_ordinary_bug_connects_to_nothing_but_the_gates_socket(
     world: GateWorld, pair_type: type[GitPair] | type[MercurialPair]
 ) -> None:
-    """D2: every connect() of the push and all its children, seen by the kernel's tracer."""
+    """D2: every connect() of the push and all its children, Mercurial's over ssh, seen by the kernel's tracer."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     world.fed(record(7))
     pair = pair_type(world)
     pair.commit("Bug 8 - ordinary")
     trace = world.folder / "trace"
-    name = "git" if isinstance(pair, GitPair) else "hg"
-    target = str(pair.server)
-    arguments = ["push", target, "HEAD:refs/heads/main"] if name == "git" else ["push", target]
+    if isinstance(pair, GitPair):
+        arguments = ["git", "push", str(pair.server), "HEAD:refs/heads/main"]
+    else:
+        arguments = ["hg", "push", "--ssh", str(pair.ssh), f"ssh://server/{pair.server}"]
     done = subprocess.run(
-        ["strace", "-f", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace), name, *arguments],
+        ["strace", "-f", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace), *arguments],
         cwd=pair.clone,
         env={
             "PATH": "/usr/bin:/bin",
@@ -361,3 +362,33 @@ def test_a_repository_and_a_users_settings_do_not_reach_the_policy(world: GateWo
     (world.folder / "socket.py").write_text("raise SystemExit(0)\n")
     (world.folder / "select.py").write_text("raise SystemExit(0)\n")
     assert "names bug 7" in pair.push(env=environment).stderr
+
+
+@pytest.mark.parametrize("pair_type", [GitPair, MercurialPair])
+def test_what_a_repositorys_settings_start_when_root_audits_it_runs_as_its_owner(
+    world: GateWorld, pair_type: type[GitPair] | type[MercurialPair]
+) -> None:
+    """git fetches what is missing by a program that the repository names; hg loads the extensions that it names."""
+    world.fed(record(7))
+    pair = pair_type(world, install=False)
+    pair.commit("Bug 7 - x")
+    assert pair.push().returncode == 0
+    ran = pair.server / "ran"
+    if isinstance(pair, GitPair):
+        for name, value in (
+            ("core.repositoryFormatVersion", "1"),
+            ("extensions.partialClone", "far"),
+            ("remote.far.url", str(pair.server)),
+            ("remote.far.promisor", "true"),
+            ("remote.far.uploadpack", f"id -u > {ran}; false"),
+        ):
+            pair.run("config", name, value, where=pair.server)
+        (pair.server / "refs/heads/main").write_text("e" * 40 + "\n")
+    else:
+        extension = pair.server / "evil.py"
+        extension.write_text(f"import os\nopen({str(ran)!r}, 'w').write(str(os.getuid()))\n")
+        (pair.server / ".hg" / "hgrc").write_text(f"[extensions]\nevil = {extension}\n")
+    open_to_pusher(pair)
+    world.liftlock("replay", "widget", str(pair.server), "--audit")
+    world.liftlock("replay", "widget", str(pair.server), "--range", "e" * 40)
+    assert ran.read_text().strip() == str(PUSHER)

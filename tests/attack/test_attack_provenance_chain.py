@@ -14,8 +14,9 @@ from liftlock.values.json import encode
 from provenance_world import BUILD, DECISION, SIGNING, WHEEL, ChainWorld, digest, reds, replaced
 
 
-def test_an_honest_chain_is_green_from_artifact_to_push() -> None:
-    world = ChainWorld()
+@pytest.mark.parametrize("source", ["git", "hg"])
+def test_an_honest_chain_is_green_from_artifact_to_push(source: str) -> None:
+    world = ChainWorld(source=source)
     walk = world.walk()
     assert (walk.holds, walk.level, reds(walk)) == (True, 3, [])
     assert {check.link for check in walk.checks} == {"run", "artifact", "input", "graph", "decision", "push"}
@@ -204,10 +205,19 @@ def test_a_revoked_key_is_red_for_what_it_signed_before() -> None:
     assert reds(world.walk(revoked=frozenset({world.pool.key.id})))
 
 
-def test_a_decision_of_another_push_is_red() -> None:
-    world = ChainWorld()
+@pytest.mark.parametrize("source", ["git", "hg"])
+def test_a_decision_of_another_push_is_red(source: str) -> None:
+    world = ChainWorld(source=source)
     world.push["revision"] = "ab" * 20
     assert any("the decision read widget@" in red for red in reds(world.walk()))
+
+
+@pytest.mark.parametrize("source", ["git", "hg"])
+def test_a_checkout_of_another_revision_than_was_declared_is_red(source: str) -> None:
+    world = ChainWorld(source=source)
+    [measured] = world.inputs[BUILD]
+    world.inputs[BUILD] = [{**measured, "commit": "ab" * 20}]
+    assert any(f"read {'ab' * 20}" in red for red in reds(world.walk()))
 
 
 def test_a_push_of_a_lower_level_is_red() -> None:

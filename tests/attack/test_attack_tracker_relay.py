@@ -74,6 +74,16 @@ async def test_signed_messages_that_nobody_answers_are_bounded_and_told_to_come_
     await stream.aclose()
 
 
+async def test_a_sender_is_told_at_once_when_who_received_its_message_goes_away(relay: RelayTracker) -> None:
+    stream = await opened(relay)
+    sent = asyncio.create_task(relay.hand_over("bmo", {"body": "x"}))
+    assert b'"body":"x"' in await anext(stream)
+    await stream.aclose()
+    async with asyncio.timeout(5):
+        with pytest.raises(ReceiverUnavailableError, match="who received them went away: send them again"):
+            await sent
+
+
 async def test_who_may_not_receive_hears_nothing_and_answers_for_nobody(relay: RelayTracker) -> None:
     stranger = caller_with("gate:receive-tracker:other")
     with pytest.raises(RefusedError):

@@ -31,9 +31,8 @@ def bug(world: FeedWorld) -> int:
     return made
 
 
-def test_an_approval_granted_in_the_tracker_lets_the_same_push_in_within_two_seconds(
-    world: FeedWorld,
-) -> None:
+def test_an_approval_granted_in_the_tracker_lets_the_same_push_in(world: FeedWorld) -> None:
+    """How long it takes is measured by `benchmarks/gate.py`: at most two seconds."""
     bug = world.model.file(keywords=("sec-high",), groups=("core-security",))
     patch = world.model.attach(bug)
     world.model.flag(patch, "sec-approval", "?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -85,7 +86,7 @@ def test_status_shows_the_age_of_the_list_and_when_each_hook_last_asked(world: G
     pair.push()
     done = world.liftlock("status")
     assert done.returncode == 0, done.stderr
-    assert "tracker  0 s" in done.stdout or "tracker  1 s" in done.stdout
+    assert re.search(r"tracker  \d+ s", done.stdout)
     assert "widget      git" in done.stdout
     found = json.loads(world.liftlock("status", "--json").stdout)
     assert (found["sources"]["tracker"]["sensitive"], found["sources"]["tracker"]["blocked"]) == (2, 1)

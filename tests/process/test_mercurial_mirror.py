@@ -17,7 +17,7 @@ from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.cli.gate_install import install_mercurial_ring
 from liftlock.domain.pushes.project import Project, define_project
-from liftlock.errors import InputInvalidError, RepositoryError
+from liftlock.errors import InputInvalidError, NotFoundError, RepositoryError
 from push_world import CONFIG, CREATE, ROLE, PushWorld, digest_of
 
 pytestmark = pytest.mark.process
@@ -227,3 +227,64 @@ async def test_an_accepted_push_to_mercurial_starts_its_decision_task(
     [stored] = await world.tasks.stored([push.task_id])
     assert stored.document["scopes"] == [f"assume:{ROLE}:branch:default"]
     assert json.dumps(stored.document["metadata"])
+
+
+async def test_a_bundle_holds_the_history_of_its_heads_and_nothing_else(
+    source: Source, mirrors: MercurialMirrors, tmp_path: Path
+) -> None:
+    widget = project(source)
+    first, second = source.push("one"), source.push("two")
+    source.hg("update", first)
+    other = source.push("other")
+    await mirrors.fetch(widget)
+    assert await _bundled(mirrors, widget, tmp_path, first) == {first}
+    assert await _bundled(mirrors, widget, tmp_path, other) == {first, other}
+    assert await _bundled(mirrors, widget, tmp_path, other, second) == {first, second, other}
+    assert [each.name for each in (tmp_path / "mirrors").iterdir()] == ["widget.hg"], "nothing is left"
+
+
+async def _bundled(
+    mirrors: MercurialMirrors, widget: Project, folder: Path, head: str, base: str | None = None
+) -> set[str]:
+    """Return the changesets that another repository takes out of a bundle."""
+    heads = {"HEAD": head, "refs/heads/default": head, **({"refs/liftlock/base": base} if base else {})}
+    content = b"".join([chunk async for chunk in mirrors.bundle(widget, heads)])
+    place = Source(folder / f"copy-{head}", folder / f"copy-{head}")
+    place.work.mkdir(exist_ok=True)
+    if not (place.work / ".hg").exists():
+        place.hg("init")
+    (folder / "bundle").write_bytes(content)
+    place.hg("unbundle", str(folder / "bundle"))
+    return set(place.hg("log", "-T", "{node}\n").split())
+
+
+async def test_a_bundle_of_what_is_not_there_is_an_error_and_no_bundle(
+    source: Source, mirrors: MercurialMirrors, tmp_path: Path
+) -> None:
+    widget = project(source)
+    source.push("one")
+    await mirrors.fetch(widget)
+    with pytest.raises(RepositoryError, match="unknown revision"):
+        await anext(mirrors.bundle(widget, {"HEAD": "e" * 40}))
+    assert [each.name for each in (tmp_path / "mirrors").iterdir()] == ["widget.hg"]
+
+
+async def test_the_source_of_a_push_to_mercurial_is_given_out_and_no_other_changeset(
+    engine: Engine, source: Source, tmp_path: Path
+) -> None:
+    repository = MirrorsByKind({"hg": MercurialMirrors(tmp_path / "mirrors")})
+    world = PushWorld(engine, tmp_path, repository=repository)  # type: ignore[arg-type]
+    await world.access.make_role(f"{ROLE}:branch:default", *CREATE)
+    widget = project(source)
+    caller = await world.access.caller()
+    await world.projects.register(caller, widget, world.clock.now())
+    node = source.push(CONFIG.replace("branch:main", "branch:default"))
+    await world.observe(branch="default")
+    vcs, chunks = await world.log.source(caller, "widget", node)
+    assert vcs == "hg"
+    assert (await anext(chunks))[:4] == b"HG20"
+    late = source.push("late")
+    await repository.fetch(widget)
+    for revision in (late, "e" * 40):
+        with pytest.raises(NotFoundError, match="no recorded push of widget brought the revision"):
+            await world.log.source(caller, "widget", revision)

@@ -93,7 +93,7 @@ async def test_the_environment_is_exact(tmp_path: Path) -> None:
     ("payload", "said"),
     [
         ({"command": ["true"], "comand": 1}, "payload.comand: unknown key"),
-        ({"command": ["true"], "inputs": [{"name": "x"}]}, "payload.inputs[0]: expected exactly one of git, pip, task, raw"),
+        ({"command": ["true"], "inputs": [{"name": "x"}]}, "payload.inputs[0]: expected exactly one of git, hg, pip, task, raw"),
         ("text", "payload: expected an object, found 'text'"),
         (None, "payload: expected an object, found None"),
     ],
@@ -307,6 +307,44 @@ async def test_a_checkout_belongs_to_the_task_and_may_hold_the_lock(tmp_path: Pa
         said = json.loads(worker.queue.artifacts[run, "public/inputs.json"])["inputs"]
         assert [one["name"] for one in said] == ["repo", "py"]
         assert said[0]["commit"] == revision
+
+
+async def test_a_checkout_of_a_mercurial_repository_belongs_to_the_task_and_may_hold_the_lock(
+    tmp_path: Path,
+) -> None:
+    house, repo = tmp_path / "house", tmp_path / "repo"
+    house.mkdir()
+    repo.mkdir()
+    _, digest = wheel(house, "one", "1")
+    (repo / "lock.txt").write_text(f"one==1.0 --hash=sha256:{digest}\n")
+
+    def hg(*arguments: str) -> str:
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HGRCPATH": "", "HGPLAIN": "1"}
+        done = subprocess.run(
+            ["hg", *arguments], cwd=repo, env=env, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    hg("init")
+    hg("commit", "--quiet", "--addremove", "--user", "n", "--message", "one")
+    hg("bundle", "--quiet", "--all", "--type", "none-v2", "../bundle")
+    revision = hg("log", "-r", ".", "-T", "{node}")
+    inputs = [
+        {"name": "repo", "hg": {"project": "widget", "revision": revision}, "unpack": {"to": "/build/repo"}},
+        {"name": "py", "pip": {"lock": {"input": "repo", "path": "lock.txt"}}, "mount": "/inputs/py"},
+    ]
+    async with world(tmp_path, wheelhouse=house) as worker:
+        worker.queue.sources = {("widget", revision): (tmp_path / "bundle").read_bytes()}
+        script = "cd repo; hg log -r . -T '{node}\n'; hg status; touch new; PYTHONPATH=/inputs/py python3 -c 'import one'"
+        run, outcome = await worker.shell(script, inputs=inputs)
+        assert (outcome, worker.log(run)) == ("completed", f"{revision}\n"), worker.queue.log_of(run)
+        [said, _] = json.loads(worker.queue.artifacts[run, "public/inputs.json"])["inputs"]
+        assert (said["kind"], said["commit"], said["project"]) == ("hg", revision, "widget")
+        assert said["declared"] == {"revision": revision, "project": "widget"}
+        inputs = [{"name": "repo", "git": inputs[0]["hg"], "unpack": {"to": "/build/repo"}}]
+        run, outcome = await worker.shell("true", inputs=inputs)
+        assert outcome == "resource-unavailable"
+        assert "it is a Mercurial repository: expected an input `hg`" in worker.queue.log_of(run)
 
 
 async def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -308,7 +308,8 @@ async def _source(world: PushWorld, revision: str, *scopes: str) -> list[str]:
     caller = await world.access.caller(
         await world.user("people/sam", *(scopes or ("pushes:get-source:widget",)))
     )
-    chunks = await world.log.source(caller, "widget", revision)
+    vcs, chunks = await world.log.source(caller, "widget", revision)
+    assert vcs == "git"
     return b"".join([chunk async for chunk in chunks]).decode().split()[1::2]
 
 

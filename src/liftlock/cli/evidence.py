@@ -11,6 +11,7 @@ from liftlock.cli.failures import AnsweredError, UnreachableError
 from liftlock.cli.output import Output
 from liftlock.domain.provenance.chain import CHAIN_NAME, MAX_CHAIN_BYTES, SIGNATURE_NAME
 from liftlock.domain.provenance.evidence import FORMAT, MAX_RUNS, Evidence, RunEvidence, is_document
+from liftlock.domain.provenance.origin import CHECKOUTS
 
 MAX_DOCUMENT_BYTES = 64 << 20
 _SIGNATURE_BYTES = 64
@@ -89,7 +90,7 @@ class Collector:
     def _push(self, group: str, said: dict[str, Any]) -> None:
         """Take the push that started the group, found by what the decision task read."""
         for one in said.get("inputs", []):
-            if not isinstance(one, dict) or one.get("kind") != "git":
+            if not isinstance(one, dict) or one.get("kind") not in CHECKOUTS:
                 continue
             query = {"revision": str(one.get("commit"))}
             try:

@@ -82,14 +82,15 @@ def install(
     closed rejects it.
     """
     repository = GateRepository.at(path)
+    token = gate_install.canary_token()
+    if self_test:
+        with GateClient(run) as gated:
+            gated.ask("canary", token=token)
     written = gate_install.install(
         repository, name, run, fail, hooks_dir, compiled=client == "compiled", force=force
     )
     out.progress(f"installed {written}")
     if self_test:
-        token = gate_install.canary_token()
-        with GateClient(run) as gated:
-            gated.ask("canary", token=token)
         gate_install.push_canary(repository, token)
         out.progress("a canary push was rejected by the gate, as it should be")
     found = {"hook": str(written), "repository": name, "kind": repository.kind, "selfTest": self_test}

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from liftlock.cli.failures import UsageError, VerificationFailedError
 from liftlock.cli.gate_repository import GateRepository
@@ -172,10 +172,7 @@ def push_canary(repository: GateRepository, token: str) -> None:
     Raises:
         VerificationFailedError: the hook did not ask the gate, or the gate did not answer.
     """
-    owner = repository.folder.stat()
-    identity: dict[str, Any] = (
-        {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    )
+    owner, identity = repository.folder.stat(), repository.as_owner()
     with tempfile.TemporaryDirectory(prefix="liftlock-canary-") as folder:
         os.chmod(folder, 0o700)
         if identity:

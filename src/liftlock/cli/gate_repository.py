@@ -35,10 +35,14 @@ class GateRepository:
         raise UsageError(f"{path}: expected a git or Mercurial repository")
 
     def run(self, arguments: Sequence[str], *, given: bytes | None = None) -> bytes:
-        """Return what git or hg wrote; raises UsageError with what it complained of."""
+        """Return what git or hg wrote; raises UsageError with what it complained of.
+
+        Run by root it runs as the repository's owner: what the repository's settings bring about happens as that user.
+        """
+        owner = self.as_owner()
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-            "HOME": os.environ.get("HOME", "/nonexistent"),
+            "HOME": os.environ.get("HOME", "/nonexistent") if not owner else "/nonexistent",
             "LC_ALL": "C",
             "HGPLAIN": "1",
             "HGENCODING": "utf-8",
@@ -50,13 +54,27 @@ class GateRepository:
             else ["hg", "--repository", str(self.folder), *arguments]
         )
         done = subprocess.run(
-            command, input=given, capture_output=True, env=environment, timeout=TIMEOUT_S, check=False
+            command,
+            input=given,
+            capture_output=True,
+            env=environment,
+            cwd="/",
+            timeout=TIMEOUT_S,
+            check=False,
+            **owner,
         )
         if done.returncode:
             raise UsageError(
                 f"{self.folder}: {command[0]} {arguments[0]}: {done.stderr.decode('utf-8', 'replace').strip()[:500]}"
             )
         return done.stdout
+
+    def as_owner(self) -> dict[str, Any]:
+        """Return what makes root start a program as the repository's owner; nothing for anybody else."""
+        if os.geteuid() != 0:
+            return {}
+        owner = self.folder.stat()
+        return {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
 
     def heads(self) -> dict[str, str]:
         """Return ref to revision; a Mercurial head is called by its branch and its revision."""

@@ -69,10 +69,9 @@ class Feeding:
         self._noted: dict[str, float] = {}
 
     @property
-    def _sources(self) -> set[str]:
+    def _sources(self) -> frozenset[str]:
         """The trackers that the policy in force names."""
-        policy = self._policy()
-        return {*policy.feed, policy.default.source, *(each.source for each in policy.repositories.values())}
+        return self._policy().sources
 
     def where(self) -> Where:
         """Return the greeting: from where each source goes on, and which must begin anew."""

@@ -36,6 +36,16 @@ MAX_CANARIES: Final = 16
 _TOKEN = re.compile(r"[0-9a-f]{32}\Z")
 
 
+def known_source(desk: Desk, name: str, what: str) -> str:
+    """Return the name of a feed that the policy has; raises InputInvalidError for another."""
+    if name not in desk.policy.sources:
+        expected = ", ".join(sorted(desk.policy.sources))
+        raise InputInvalidError(
+            f"{what}: the policy has no feed {name[:64]!r}; expected one of: {expected}", source=name[:64]
+        )
+    return name
+
+
 def status(desk: Desk, *, feed_connected: bool) -> dict[str, Any]:
     """Return ages, cursors, firings and overrides."""
     knowledge = desk.knowledge
@@ -191,7 +201,8 @@ async def audited(desk: Desk, request: Audited, operator: str) -> dict[str, Any]
 async def override(desk: Desk, request: Overriding, operator: str) -> dict[str, Any]:
     """Let a bug pass, or end that; durable and in the audit trail before it is in force."""
     knowledge = desk.knowledge
-    source = request.source or desk.policy.of(request.repository or "").source
+    named = request.source or desk.policy.of(request.repository or "").source
+    source = known_source(desk, named, "override")
     if not 0 < request.bug <= MAX_BUG:
         raise InputInvalidError(f"override: bug {request.bug}: expected 1 to {MAX_BUG}")
     if not request.reason.strip():

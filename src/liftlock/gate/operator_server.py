@@ -116,7 +116,7 @@ class OperatorServer:
         return found
 
     async def _resync(self, request: Resynchronise, operator: str) -> dict[str, Any]:
-        name = request.source or self._desk.policy.default.source
+        name = answers.known_source(self._desk, request.source or self._desk.policy.default.source, "resync")
         source = self._desk.knowledge.source(name)
         source.accept_drop = request.accept_drop
         entry = self._desk.entry(

@@ -12,7 +12,6 @@ from typing import Any, Final
 import structlog
 
 from liftlock.domain.pushes.tracker_event import MAX_SKEW_S, TrackerEvent, parse_event, verify_push
-from liftlock.domain.pushes.tracker_webhook import ANY
 from liftlock.errors import AuthenticationFailedError, MalformedPayloadError
 from liftlock.gate.tracker_intake import TrackerIntake
 from liftlock.ports.clock import Clock
@@ -51,7 +50,7 @@ class RelayedIntake:
                     match message:
                         case Listening():
                             _log.info("listening", source=self._intake.source)
-                            self._intake.rung(ANY)
+                            self._intake.catch_up()
                         case Rung(bug=bug):
                             self._intake.rung(bug)
                         case Signed():

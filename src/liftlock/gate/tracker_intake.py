@@ -69,6 +69,7 @@ class TrackerIntake:
         self._began = False
         self._due: dict[str, float] = {}
         self._rung: set[int] = set()
+        self._catching_up = False
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
 
@@ -114,10 +115,19 @@ class TrackerIntake:
         self.counts["rings"] += 1
         self._wake.set()
 
+    def catch_up(self) -> None:
+        """Look at everything now, for nobody listened until now; the log says when that is done."""
+        self._catching_up = True
+        self.rung(ANY)
+
     async def round(self) -> None:
         """Ask once for what is new; one round at a time. Raises as `_round`."""
         async with self._turn:
+            catching_up = self._catching_up
             await self._round()
+            if catching_up:
+                self._catching_up = False
+                _log.info("caught up", source=self.source)
 
     async def pushed(self, events: Sequence[TrackerEvent]) -> bool:
         """Take events of one epoch, by their number, that the tracker sent by itself; False if some before them are missing.
@@ -282,8 +292,12 @@ class TrackerIntake:
         """Read again what searches find and we do not hold, and the reverse; a bug that is not found is not cleared."""
         known = self._inbox.known(self.source)
         held = {bug for bug, each in known.items() if each.matters}
-        listed = await self._listed()
-        await self._take_changed(sorted(listed | held if everything else listed ^ held), None)
+        times = await self._listed()
+        listed = times.keys()
+        place = self.place()
+        # Without a change to go on from, the newest of these: our own clock may be wrong, and the tracker's counts.
+        first = max(times.values(), default=None) if place is not None and not place.watermark else None
+        await self._take_changed(sorted(listed | held if everything else listed ^ held), first)
 
     async def _take_changed(self, bugs: Iterable[int], watermark: str | None) -> None:
         states = await self.read_all(bugs)
@@ -304,10 +318,11 @@ class TrackerIntake:
 
     # --- snapshots and re-reads --------------------------------------------------------------------------------------
 
-    async def _listed(self) -> set[int]:
-        found: set[int] = set()
+    async def _listed(self) -> dict[int, str]:
+        """Return the time of the last change of each bug that the searches find."""
+        found: dict[int, str] = {}
         for query in self.settings.search:
-            found |= {each.bug for each in await self._tracker.search(query)}
+            found |= {each.bug: each.at for each in await self._tracker.search(query)}
         return found
 
     async def read_all(self, bugs: Iterable[int]) -> dict[int, BugState]:

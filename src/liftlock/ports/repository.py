@@ -56,7 +56,10 @@ class Repository(Protocol):
         ...
 
     def bundle(self, project: Project, heads: dict[str, str]) -> AsyncIterator[bytes]:
-        """Yield a git bundle of the whole history of `heads` (reference name → revision)."""
+        """Yield a bundle of the whole history of `heads` (reference name → revision).
+
+        Of git's it names the references; of Mercurial's (`HG20`, not compressed) it has the changesets alone.
+        """
         ...
 
     async def forget(self, project: Project) -> None:

@@ -281,10 +281,11 @@ class UnpackResult(msgspec.Struct, frozen=True):
 
 
 class CheckoutRequest(msgspec.Struct, frozen=True):
-    """Make a git checkout of `revision` (40 or 64 hex) from the bundle file `bundle` (in the store) at `path`.
+    """Make a checkout of `revision` (40 hex, or 64 of git's) from the bundle file `bundle` (in the store) at `path`.
 
     `origin`: address that is configured as the remote and never contacted. `branch`: checked out by that name if
-    given, else HEAD is detached. It is an ordinary clone, owned by the slot, verified: HEAD is `revision`, fsck is clean.
+    given, else HEAD is detached; not of Mercurial's. It is an ordinary clone, owned by the slot, verified: HEAD (the
+    parent) is `revision`, and everything in the bundle is what its digests say.
     """
 
     bundle: str
@@ -294,6 +295,7 @@ class CheckoutRequest(msgspec.Struct, frozen=True):
     origin: str
     branch: str | None = None
     timeout_s: float = 600.0
+    vcs: Literal["git", "hg"] = "git"
 
 
 class OpenedFile(msgspec.Struct, frozen=True):
@@ -368,7 +370,7 @@ class Sandbox(Protocol):
         ...
 
     async def checkout(self, request: CheckoutRequest) -> str | None:
-        """Make a git checkout in a sandbox of its own; None, or why it failed (what git said)."""
+        """Make a checkout in a sandbox of its own; None, or why it failed (what git or hg said)."""
         ...
 
     async def open_file(self, scratch: Scratch, path: str, *, max_bytes: int) -> OpenedFile | Rejected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-from liftlock.domain.pushes.project import Project
+from liftlock.domain.pushes.project import Project, Vcs
 from liftlock.domain.pushes.push import Push
 from liftlock.errors import NotFoundError
 from liftlock.ports.push_store import Admission, PushQuery, PushStore
@@ -42,8 +42,10 @@ class PushLog:
         found = [*await self._store.admissions("waiting"), *await self._store.admissions("withdrawn")]
         return sorted(found, key=lambda each: each.at, reverse=True)
 
-    async def source(self, caller: Caller, project: str, revision: str) -> AsyncIterator[bytes]:
-        """Return a git bundle of the whole history of `revision`: heads HEAD, the push's branch, and its base revision.
+    async def source(self, caller: Caller, project: str, revision: str) -> tuple[Vcs, AsyncIterator[bytes]]:
+        """Return whose bundle it is, and the bundle of the whole history of `revision` and of the push's base revision.
+
+        Git's has the heads HEAD, the push's branch, and the base.
 
         Only what a recorded push brought is given out: not what is in the mirror for another reason.
 
@@ -57,7 +59,7 @@ class PushLog:
         heads = await self._heads(known, revision)
         if heads is None:
             raise NotFoundError(f"no recorded push of {project} brought the revision {revision[:80]!r}")
-        return self._repository.bundle(known, heads)
+        return known.vcs, self._repository.bundle(known, heads)
 
     async def _is_open(self, project: Project, revision: str) -> bool:
         """Tell whether the revision is in the history of a push, or was the head of a pull request."""

@@ -33,9 +33,10 @@ RECEIPT_S: Final = 10.0
 
 @dataclass(slots=True)
 class _Receiver:
-    """One open stream: bugs that were rung for (in order), and messages to hand over."""
+    """One open stream: bugs that were rung for (in order), messages to hand over, and words that are awaited."""
 
     rung: dict[int, None] = field(default_factory=dict)
+    awaited: set[asyncio.Future[dict[str, Any]]] = field(default_factory=set)
     handed: list[dict[str, Any]] = field(default_factory=list)
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -68,7 +69,8 @@ class RelayTracker:
         """Return what the receiver says of a signed message, which it has then kept or refused.
 
         Raises:
-            ReceiverUnavailableError: nobody listens, too many wait, or no word came in time: send it again.
+            ReceiverUnavailableError: nobody listens, too many wait, who received it went away, or no word came in time:
+                send it again.
             TooLargeError: it has more than `MAX_SIGNED_BYTES`.
         """
         if len(signed["body"]) > MAX_SIGNED_BYTES:
@@ -81,14 +83,17 @@ class RelayTracker:
         number = self._entropy.slugid()
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[source, number] = answer
+        receiver = receivers[-1]
+        receiver.awaited.add(answer)
         try:
-            receivers[-1].handed.append({"id": number, **signed})
-            receivers[-1].moved.set()
+            receiver.handed.append({"id": number, **signed})
+            receiver.moved.set()
             async with asyncio.timeout(RECEIPT_S):
                 return await answer
         except TimeoutError as error:
             raise ReceiverUnavailableError("events: no word came of them in time: send them again") from error
         finally:
+            receiver.awaited.discard(answer)
             del self._waiting[source, number]
 
     def receipt(self, caller: Caller, source: str, said: dict[str, Any]) -> None:
@@ -141,6 +146,10 @@ class RelayTracker:
             self._forget(source, receiver)
 
     def _forget(self, source: str, receiver: _Receiver) -> None:
+        for answer in receiver.awaited:
+            if not answer.done():
+                gone = ReceiverUnavailableError("events: who received them went away: send them again")
+                answer.set_exception(gone)
         left = [each for each in self._receivers.get(source, ()) if each is not receiver]
         if left:
             self._receivers[source] = left

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from liftlock.domain.pushes.project import Vcs
 from liftlock.domain.pushes.ringing import parse_claims
 from liftlock.services.admit_hooks import AdmitHooks
 from liftlock.services.decide_again import DecideAgain
@@ -23,7 +24,7 @@ from liftlock.web.push_wire import (
 )
 from liftlock.web.routing import ApiRequest, Handler, Method, Reply, Route
 
-BUNDLE = "application/x-git-bundle"
+BUNDLES: Final[dict[Vcs, str]] = {"git": "application/x-git-bundle", "hg": "application/x-hg-bundle"}
 
 
 def routes(
@@ -112,8 +113,8 @@ class _LogHandlers:
 
     async def source(self, request: ApiRequest) -> object:
         params = request.params
-        chunks = await self._log.source(request.caller, params["project"], params["revision"])
-        return Reply(body=chunks, headers={"content-type": BUNDLE})
+        vcs, chunks = await self._log.source(request.caller, params["project"], params["revision"])
+        return Reply(body=chunks, headers={"content-type": BUNDLES[vcs]})
 
 
 def _project_routes(handlers: _ProjectHandlers) -> list[Route]:
@@ -203,7 +204,7 @@ def _log_routes(handlers: _LogHandlers) -> list[Route]:
             "/project/<project>/revision/<revision>/source",
             "getSource",
             handlers.source,
-            "Get a recorded revision with its history, as a git bundle",
+            "Get a recorded revision with its history, as a bundle of its kind",
             scopes="pushes:get-source:<project>",
         ),
     ]

@@ -18,6 +18,7 @@ from liftlock.domain.inputs.declarations import (
     Git,
     IndexArtifact,
     Lock,
+    Mercurial,
     Mount,
     Npm,
     Pip,
@@ -150,7 +151,7 @@ class Preparer:
     async def _one(self, one: Declaration) -> Prepared:
         match one.source:
             case Git():
-                return await self._git(one, one.source)
+                return await self._checkout(one, one.source)
             case TaskArtifact() | TaskOutput() | Url() | Tooltool() | IndexArtifact():
                 return await self._file(one)
             case Raw():
@@ -164,7 +165,7 @@ class Preparer:
             case _:
                 assert_never(one.source)
 
-    async def _git(self, one: Declaration, source: Git) -> Prepared:
+    async def _checkout(self, one: Declaration, source: Git) -> Prepared:
         project = source.project
         origin = f"{self._queue.root_url}/api/pushes/v1/project/{project}"
         if project is None:
@@ -178,7 +179,12 @@ class Preparer:
 
         blob = await repeated(fetch)
         request = CheckoutRequest(
-            blob.path, source.revision, self._scratch, in_scratch(one.place.path), origin
+            blob.path,
+            source.revision,
+            self._scratch,
+            in_scratch(one.place.path),
+            origin,
+            vcs="hg" if isinstance(source, Mercurial) else "git",
         )
         problem = await self._sandbox.checkout(request)
         if problem is not None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,9 @@ from liftlock.errors import InputInvalidError, RepositoryError
 
 _COMMIT: Final = r"{node}\0{person(author)}\0{email(author)}\0{date|hgdate}\0{desc}"
 _KEPT: Final = "liftlock/"
+_CHUNK: Final = 256 * 1024
+MAX_BUNDLES: Final = 2
+"""Bundles that are made at the same time."""
 _NULL: Final = "0" * 40
 
 
@@ -30,6 +34,7 @@ class MercurialMirrors:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._pulling: dict[str, asyncio.Lock] = {}
+        self._bundling = asyncio.Semaphore(MAX_BUNDLES)
 
     async def fetch(self, project: Project) -> dict[str, str]:
         _refuse_borrowed(project)
@@ -98,10 +103,18 @@ class MercurialMirrors:
     async def pulled(self, project: Project, revision: str) -> bool:
         return False
 
-    def bundle(self, project: Project, heads: dict[str, str]) -> AsyncIterator[bytes]:
-        raise InputInvalidError(
-            f"{project.name} is a Mercurial repository: there is no git bundle of it; name another input"
-        )
+    async def bundle(self, project: Project, heads: dict[str, str]) -> AsyncGenerator[bytes, None]:
+        hg, folder = await self._opened(project)
+        revisions = [part for each in dict.fromkeys(heads.values()) for part in ("--rev", _checked(each))]
+        async with self._bundling:
+            with tempfile.TemporaryDirectory(prefix=".bundle-", dir=self._root) as place:
+                path = os.path.join(place, "bundle")
+                arguments = ["bundle", "--quiet", "--base", "null", "--type", "none-v2", *revisions, path]
+                await hg.run(folder, arguments, timeout_s=PULL_TIMEOUT_S)
+                file = await asyncio.to_thread(open, path, "rb")  # its name is gone before it is read
+            with file:
+                while chunk := await asyncio.to_thread(file.read, _CHUNK):
+                    yield chunk
 
     async def forget(self, project: Project) -> None:
         folder = self._folder(project)

@@ -203,7 +203,7 @@ class BubblewrapSandbox:
         return await self._preparing.unpack_image(request)
 
     async def checkout(self, request: CheckoutRequest) -> str | None:
-        """Make a git checkout."""
+        """Make a checkout."""
         return await self._preparing.checkout(request)
 
     async def open_file(self, scratch: Scratch, path: str, *, max_bytes: int) -> OpenedFile | Rejected:

@@ -45,7 +45,7 @@ _BRANCH = re.compile(
 # Read with this module: the worker's own user may have no right to read the installation.
 _PROGRAMS = {
     name: resources.files("liftlock.adapters.sandbox.inside").joinpath(f"{name}.py").read_bytes()
-    for name in ("checkout", "image", "place", "unpack")
+    for name in ("checkout", "checkout_mercurial", "image", "place", "unpack")
 }
 
 
@@ -130,7 +130,7 @@ class Preparing:
         return UnpackResult(entries=int(answer["entries"]), bytes=int(answer["bytes"]), tree=request.tree)
 
     async def checkout(self, request: CheckoutRequest) -> str | None:
-        """Make a git checkout; return a problem or None."""
+        """Make a checkout; return a problem or None."""
         wrong = bad_path(request.path)
         if wrong is not None:
             return wrong.message
@@ -149,7 +149,8 @@ class Preparing:
         }
         binds = (Bind(request.bundle, "/inputs/source.bundle"),)
         limits = _limits(1 << 50)
-        answer = await self._inside("checkout", plan, request.scratch, binds, limits, request.timeout_s)
+        program = "checkout" if request.vcs == "git" else "checkout_mercurial"
+        answer = await self._inside(program, plan, request.scratch, binds, limits, request.timeout_s)
         problem = answer.get("problem")
         return None if problem is None else str(problem)
 

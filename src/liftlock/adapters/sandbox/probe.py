@@ -56,6 +56,7 @@ async def diagnose() -> Diagnosis:
         _tried("bubblewrap", find_bubblewrap),
         _tried("system call filter", check_seccomp),
         *(_tool(name, package) for name, package in _TOOLS.items()),
+        _tool("hg", "mercurial", needed=False),
     ]
     isolation = None
     if all(finding.ok for finding in findings[:2]):
@@ -137,12 +138,12 @@ def _tried(name: str, attempt: Callable[[], str | None]) -> Finding:
     return Finding(name, True, True, _version(detail) if detail else "builds")
 
 
-def _tool(name: str, package: str) -> Finding:
+def _tool(name: str, package: str, *, needed: bool = True) -> Finding:
     path = f"/usr/bin/{name}"
     if os.access(path, os.X_OK):
-        return Finding(name, True, True, path)
+        return Finding(name, True, needed, path)
     return Finding(
-        name, False, True, f"{path} is missing; sandboxes see /usr only: apt-get install {package}"
+        name, False, needed, f"{path} is missing; sandboxes see /usr only: apt-get install {package}"
     )
 
 

@@ -32,6 +32,7 @@ MAX_UNPACK_BYTES = 64 << 30
 DEFAULT_UNPACK_BYTES = 2 << 30
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 _REVISION = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})\Z", re.ASCII)
+_NODE = 40
 _PROJECT = re.compile(r"[a-zA-Z0-9_-]{1,50}\Z", re.ASCII)
 _ARTIFACT = re.compile(r"[\x20-\x7e]{1,1024}\Z", re.ASCII)
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z", re.ASCII)
@@ -72,6 +73,10 @@ class Git(msgspec.Struct, frozen=True):
     revision: str
     project: str | None = None
     url: str | None = None
+
+
+class Mercurial(Git, frozen=True):
+    """The same, of a project that is a Mercurial repository."""
 
 
 class Lock(msgspec.Struct, frozen=True):
@@ -149,7 +154,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 Source = Git | Pip | TaskArtifact | TaskOutput | Raw | Url | Tooltool | IndexArtifact | Npm | Snapshot
-Kind = Literal["git", "pip", "task", "raw", "url", "tooltool", "index", "npm", "index-snapshot"]
+Kind = Literal["git", "hg", "pip", "task", "raw", "url", "tooltool", "index", "npm", "index-snapshot"]
 
 
 class Declaration(msgspec.Struct, frozen=True):
@@ -260,7 +265,7 @@ def _place(fields: Fields, source: object) -> Place:
     if mounted:
         if isinstance(source, Git):
             raise InputValidationError(
-                f"{fields.at('mount')}: a git input is a checkout that the task owns; expected unpack: {{to: /build/…}}",
+                f"{fields.at('mount')}: a repository is a checkout that the task owns; expected unpack: {{to: /build/…}}",
                 path=fields.at("mount"),
             )
         return fields.take("mount", lambda value, path: _mount(value, path, source))
@@ -316,6 +321,13 @@ def _git(value: object, path: str) -> Git:
         raise InputValidationError(f"{path}: expected exactly one of project and url", path=path)
     fields.done()
     return Git(revision, project, url)
+
+
+def _mercurial(value: object, path: str) -> Mercurial:
+    found = _git(value, path)
+    if len(found.revision) != _NODE:
+        wrong(f"{path}.revision", f"a changeset of {_NODE} hexadecimal digits", found.revision)
+    return Mercurial(found.revision, found.project, found.url)
 
 
 def _pip(value: object, path: str) -> Pip:
@@ -414,6 +426,7 @@ def _url(value: object, path: str) -> Url:
 
 _READERS: dict[Kind, Any] = {
     "git": _git,
+    "hg": _mercurial,
     "pip": _pip,
     "task": _task,
     "raw": _raw,

@@ -63,9 +63,9 @@ def _declared(task: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:
 def _compare(
     name: str, declared: dict[str, Any], measured: dict[str, Any], definition: dict[str, Any]
 ) -> tuple[str | None, Read | None]:
-    git = declared.get("git")
-    if isinstance(git, dict) and measured.get("commit") != git.get("revision"):
-        return f"{name}: declared revision {git.get('revision')}, read {measured.get('commit')}", None
+    source = declared.get("git", declared.get("hg"))
+    if isinstance(source, dict) and measured.get("commit") != source.get("revision"):
+        return f"{name}: declared revision {source.get('revision')}, read {measured.get('commit')}", None
     if "task" not in declared and "index" not in declared:
         return None, None
     producer, files = measured.get("producer"), measured.get("files")

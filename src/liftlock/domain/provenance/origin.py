@@ -5,12 +5,15 @@ Source: docs/reference/provenance.md#push
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from liftlock.domain.provenance.chain import SignedChain
 from liftlock.domain.provenance.levels import level_of
 from liftlock.errors import MalformedPayloadError
 from liftlock.values.json import decode
+
+CHECKOUTS: Final = frozenset({"git", "hg"})
+"""Kinds of input that are a recorded revision of a repository."""
 
 
 def offers_action(document: bytes, name: str) -> bool:
@@ -34,7 +37,7 @@ def check_push(decision: SignedChain, push: dict[str, Any], level: int) -> tuple
     problems = []
     if push.get("taskId") != decision.task_id:
         problems.append(f"the push started task {push.get('taskId')}")
-    sources = [one for one in decision.inputs if one.get("kind") == "git"]
+    sources = [one for one in decision.inputs if one.get("kind") in CHECKOUTS]
     if not any(
         one.get("commit") == push.get("revision") and one.get("project") == push.get("project")
         for one in sources

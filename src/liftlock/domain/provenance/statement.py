@@ -79,6 +79,8 @@ def _dependencies(one: dict[str, Any]) -> list[dict[str, Any]]:
         digest = {"sha256": file["sha256"]}
         if one.get("kind") == "git" and isinstance(one.get("commit"), str):
             digest["gitCommit"] = one["commit"]
+        if one.get("kind") == "hg" and isinstance(one.get("commit"), str):
+            digest["hgChangeset"] = one["commit"]
         descriptor: dict[str, Any] = {
             "name": f"{one['name']}/{file['name']}",
             "digest": digest,

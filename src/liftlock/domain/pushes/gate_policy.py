@@ -125,6 +125,13 @@ class GatePolicy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forb
         """Return what holds for a repository; one that the file does not name has the defaults."""
         return self.repositories.get(repository, self.default)
 
+    @property
+    def sources(self) -> frozenset[str]:
+        """The trackers that it names."""
+        return frozenset(
+            {*self.feed, self.default.source, *(each.source for each in self.repositories.values())}
+        )
+
     def feed_of(self, source: str) -> Feed:
         """Return what is known of a tracker."""
         return self.feed.get(source, Feed())

@@ -97,7 +97,8 @@ CHECKS: dict[str, Check] = {
         "D2", "approval granted in the tracker is in force within two seconds, and the same pushes land"
     ),
     "gate-decision": Check(
-        "D7", "the pushes that landed are in the push log, and their decision tasks complete"
+        "D7",
+        "the pushes that landed are in the push log, and their decision tasks complete on a checkout of git, of hg",
     ),
     "gate-stale": Check(
         "D4", "without its feed the gate decides by the last list, shows its age, and too old it warns"

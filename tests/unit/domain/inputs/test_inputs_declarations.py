@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from liftlock.domain.inputs.declarations import Git, Mount, Pip, Raw, TaskArtifact, Unpack, declarations
+from liftlock.domain.inputs.declarations import (
+    Git,
+    Mercurial,
+    Mount,
+    Pip,
+    Raw,
+    TaskArtifact,
+    Unpack,
+    declarations,
+)
 from liftlock.domain.inputs.plan import lock_path, order
 from liftlock.errors import InputValidationError
 
@@ -57,16 +66,17 @@ def test_every_kind_of_the_base_form_is_read() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"unpak": 1}, "payload.inputs[0].unpak: unknown key; expected one of: git, index, index-snapshot, mount, name, npm, pip, raw, task, tooltool, unpack, url"),
+        ({"unpak": 1}, "payload.inputs[0].unpak: unknown key; expected one of: git, hg, index, index-snapshot, mount, name, npm, pip, raw, task, tooltool, unpack, url"),
         ({"name": "../x"}, "payload.inputs[0].name: expected a name of [A-Za-z0-9_.-], at most 64 characters, found '../x'"),
         ({"mount": "/inputs/x"}, "payload.inputs[0]: expected exactly one of mount and unpack, found both"),
-        ({"raw": {"content": ""}}, "payload.inputs[0]: expected exactly one of git, pip, task, raw, url, tooltool, index, npm, index-snapshot, found git, raw"),
+        ({"raw": {"content": ""}}, "payload.inputs[0]: expected exactly one of git, hg, pip, task, raw, url, tooltool, index, npm, index-snapshot, found git, raw"),
         ({"unpack": {"to": "/etc"}}, "payload.inputs[0].unpack.to: expected an absolute path below /build, of plain names, found '/etc'"),
         ({"unpack": {"to": "/build/../etc"}}, "payload.inputs[0].unpack.to: expected an absolute path below /build, of plain names, found '/build/../etc'"),
         ({"unpack": {"to": "/build/repo", "writable": False}}, "payload.inputs[0].unpack.writable: expected true (use mount for what shall be read-only), found False"),
         ({"unpack": {"to": "/build/repo", "strip": 1}}, "payload.inputs[0].unpack.strip: expected 0 for what is no archive, found 1"),
         ({"git": {"project": "widget", "revision": "main"}}, "payload.inputs[0].git.revision: expected a revision of 40 or 64 hexadecimal digits, found 'main'"),
         ({"git": {"revision": REVISION}}, "payload.inputs[0].git: expected exactly one of project and url"),
+        ({"hg": {"project": "widget", "revision": REVISION}}, "payload.inputs[0]: expected exactly one of git, hg, pip, task, raw, url, tooltool, index, npm, index-snapshot, found git, hg"),
         ({"git": {"project": "widget"}}, "payload.inputs[0].git.revision: missing; it must be given (found beside it: project)"),
     ],
 )  # fmt: skip
@@ -74,10 +84,24 @@ def test_a_mistake_is_named_with_its_path_and_what_was_expected(change: dict[str
     assert refused([git() | change]) == message
 
 
-def test_a_checkout_can_not_be_mounted_read_only() -> None:
-    value = {"name": "repo", "git": {"project": "widget", "revision": REVISION}, "mount": "/inputs/repo"}
+@pytest.mark.parametrize("kind", ["git", "hg"])
+def test_a_checkout_can_not_be_mounted_read_only(kind: str) -> None:
+    value = {"name": "repo", kind: {"project": "widget", "revision": REVISION}, "mount": "/inputs/repo"}
     assert refused([value]).startswith(
-        "payload.inputs[0].mount: a git input is a checkout that the task owns"
+        "payload.inputs[0].mount: a repository is a checkout that the task owns"
+    )
+
+
+def test_a_mercurial_repository_is_declared_like_one_of_git_and_has_changesets_of_40_digits() -> None:
+    value: dict[str, Any] = {
+        "name": "repo",
+        "hg": {"url": "https://hg.example/widget", "revision": REVISION},
+    }
+    [found] = declarations([value | {"unpack": {"to": "/build/repo"}}], "payload.inputs")
+    assert (found.kind, found.source) == ("hg", Mercurial(REVISION, None, "https://hg.example/widget"))
+    value["hg"] = {"project": "widget", "revision": "ab" * 32}
+    assert refused([value | {"unpack": {"to": "/build/repo"}}]).startswith(
+        "payload.inputs[0].hg.revision: expected a changeset of 40 hexadecimal digits, found 'abab"
     )
 
 

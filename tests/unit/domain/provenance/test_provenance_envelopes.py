@@ -49,6 +49,7 @@ def record() -> RunRecord:
         "files": [{"name": "source.bundle", "sha256": "1" * 64, "size": 5}],
         "commit": "ab" * 20,
     }
+    mercurial = git | {"name": "hg-repo", "kind": "hg"}
     wheel = {"name": "w", "kind": "pip", "files": [{"name": "a.whl", "sha256": "2" * 64, "size": 5}]}
     return RunRecord(
         task_id="BBBBBBBBQ2qAAAAAAAAAAA",
@@ -62,7 +63,11 @@ def record() -> RunRecord:
         started=datetime(2026, 1, 1, 11, tzinfo=UTC),
         finished=datetime(2026, 1, 1, 12, tzinfo=UTC),
         outputs=(Output("public/b", "b" * 64, 1), Output("public/a", "a" * 64, 1)),
-        manifest={"inputs": [git, wheel], "isolation": {"seccomp": True}, "network": {"default": "none"}},
+        manifest={
+            "inputs": [git, mercurial, wheel],
+            "isolation": {"seccomp": True},
+            "network": {"default": "none"},
+        },
         limits={"pids": 512},
         certificate={},
     )
@@ -93,6 +98,7 @@ def test_the_predicate_is_slsa_provenance_v1_to_the_last_field() -> None:
     found = {one.name: dict(one.digest) for one in predicate.build_definition.resolved_dependencies}
     assert found == {
         "repo/source.bundle": {"sha256": "1" * 64, "gitCommit": "ab" * 20},
+        "hg-repo/source.bundle": {"sha256": "1" * 64, "hgChangeset": "ab" * 20},
         "w/a.whl": {"sha256": "2" * 64},
     }
 

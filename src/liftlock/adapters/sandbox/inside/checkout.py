@@ -49,6 +49,9 @@ def checkout(target: str, bundle: str, revision: str, origin: str, branch: str |
     if os.path.isdir(target) and os.listdir(target):
         raise GitError(f"{target} is not empty")
     os.makedirs(target, exist_ok=True)
+    with open(bundle, "rb") as file:
+        if file.read(2) == b"HG":
+            raise GitError("it is a Mercurial repository: expected an input `hg`")
     algorithm = "sha256" if len(revision) == 64 else "sha1"
     git(
         None,
