@@ -147,11 +147,14 @@ async def test_attack_a_checkout_runs_no_hook_extension_or_subrepository(
     revision = committed(work)
     assert await checkout(here, bundled(work), revision) is None
     assert await here.shell("ls -A /build; cat repo/.hg/hgrc") == f"repo\n[paths]\ndefault = {ORIGIN}\n"
-    (work / ".hgsub").write_text("inner = /etc\n")
-    (work / ".hgsubstate").write_text("0" * 40 + " inner\n")
-    hg(work, "add", ".hgsub", ".hgsubstate")
-    hg(work, "--config", "subrepos.allowed=no", "commit", "-q", "-u", "n", "-m", "m", ".hgsub", ".hgsubstate")
-    problem = await checkout(here, bundled(work), hg(work, "log", "-r", "tip", "-T", "{node}"))
+    inner = work / "inner"
+    inner.mkdir()
+    hg(inner, "init")
+    (inner / "file").write_text("x")
+    committed(inner)
+    (work / ".hgsub").write_text("inner = inner\n")
+    revision = committed(work)
+    problem = await checkout(here, bundled(work), revision)
     assert problem is not None
     assert "subrepos not enabled" in problem
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from liftlock.domain.pushes.bug_references import may_name
 from liftlock.domain.pushes.feed import Record
 from liftlock.domain.pushes.gate_rules import Landing, examine
 from liftlock.domain.pushes.message import SILENT, read
@@ -57,6 +58,8 @@ class PushSession:
         self._all_matter = bool(self.policy.uplift and self.policy.uplift_of == "all") or (
             self.policy.rules.unknown_bug != "off" and self._given.beyond is not None
         )
+        self._sifts = self._source.known and not self._all_matter
+        """Whether a commit that names none of the known bugs can be passed over unread."""
         self._kept: list[Landing] = []
         self._overflow: list[Finding] = []
         self._doubtful: set[str] = set()
@@ -75,6 +78,8 @@ class PushSession:
             self.commits += 1
             if CANARY in raw.message and self._desk.canaries:
                 self._look_for_canary(raw.message)
+            if self._sifts and not may_name(raw.message, self._source.records.keys()):
+                continue
             message = read(raw.message)
             if message is SILENT or self._exempt:
                 continue

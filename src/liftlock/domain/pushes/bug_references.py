@@ -8,6 +8,7 @@ Source: docs/reference/gate.md#grammar
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from typing import Final
 
 from liftlock.domain.pushes.feed import MAX_BUG
@@ -31,6 +32,8 @@ _FIX = rb"fix(?:es|ed)?" + _GAP + rb"for" + _GAP + _NUMBER + rb"(?!\.[0-9])"
 # Of lower-case text, and without a look behind: a pattern that starts with plain letters is searched several times faster.
 _REFERENCE = re.compile(b"|".join([_BUGS, _BUG, _B, _LINK, _FIX]))
 _DIGITS = re.compile(rb"[0-9]+")
+_NUMBERS = re.compile(rb"[1-9][0-9]{0,7}")
+"""Every number of a bug is one of these, and longer ones fall into several: no bug is missed."""
 _WORD = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz_")
 _QUERY = frozenset(b"?&")
 _NO_BUG = re.compile(rb"(?:^|[-,;:.(\[])[\s(\[]{0,8}no[\s-]{0,8}bug\b(?!" + _GAP + _MARK + _NUMBER + rb")")
@@ -39,6 +42,11 @@ _NO_BUG = re.compile(rb"(?:^|[-,;:.(\[])[\s(\[]{0,8}no[\s-]{0,8}bug\b(?!" + _GAP
 def may_refer(lowered: bytes) -> bool:
     """Whether the lower-case text is worth reading: False only if it names no bug in any way."""
     return b"bug" in lowered or b"b=" in lowered or b"fix" in lowered
+
+
+def may_name(message: bytes, bugs: Set[int]) -> bool:
+    """Whether the message is worth reading for these bugs: False only if it names none of them. It costs one search."""
+    return not bugs.isdisjoint(map(int, _NUMBERS.findall(message)))
 
 
 def says_no_bug(subject: bytes) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liftlock.domain.pushes.bug_references import MAX_REFERENCES, references
+from liftlock.domain.pushes.bug_references import MAX_REFERENCES, may_name, references
 from liftlock.domain.pushes.message import SILENT, direction_of, read
 
 VECTORS = json.loads((Path(__file__).parents[3] / "vectors" / "gate_messages.json").read_text())
@@ -24,6 +24,33 @@ def test_a_message_is_read_as_the_vectors_say(case: dict[str, object]) -> None:
     if found is not SILENT:
         assert [value.decode() for value in found.approved_by] == case["approved_by"]
         assert found.direction == case["direction"]
+
+
+@pytest.mark.parametrize("case", VECTORS, ids=[case["message"][:40] for case in VECTORS])
+def test_no_bug_that_a_message_names_is_passed_over_unread(case: dict[str, object]) -> None:
+    message = str(case["message"]).encode()
+    found = read(message)
+    for bug in found.subject + found.body:
+        assert may_name(message, {bug})
+
+
+_PARTS = st.sampled_from(
+    [b"bug ", b"Bugs ", b"b=", b"#", b"0", b"00", b"1", b"12345678", b"99999999", b", ", b" and ", b"fix for ",
+     b"show_bug.cgi?id=", b"x", b"\n", b"-", b"\xff"]
+)  # fmt: skip
+
+
+@given(st.lists(_PARTS, max_size=12).map(b"".join))
+def test_whatever_is_read_of_a_message_was_worth_reading(message: bytes) -> None:
+    found = read(message)
+    for bug in found.subject + found.body:
+        assert may_name(message, {bug, 5})
+
+
+def test_a_message_without_the_numbers_is_not_worth_reading() -> None:
+    assert not may_name(b"Bug 1234567 - x. D0012", {123, 12345678, 1234})
+    assert may_name(b"Bug 0012 - x", {12})
+    assert not may_name(b"9" * 100_000, {1})
 
 
 @given(BUGS, st.binary(max_size=50))
