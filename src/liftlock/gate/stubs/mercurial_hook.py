@@ -10,7 +10,7 @@ REPOSITORY = ""  # set by install
 FAIL = "open"  # set by install
 BUDGET_S = 2.0
 BATCH = 512
-FIRST_BATCH = 32
+FIRST_BATCH = 40
 PIECE = 524288
 PUSHER_VARIABLES = (b"LIFTLOCK_PUSHER", b"REMOTE_USER")
 
@@ -37,6 +37,10 @@ def stored(changelog, revs):
     return [(changelog.node(rev), changelog.parentrevs(rev)[1], changelog.revision(rev)) for rev in revs]
 
 
+def frame(kind, payload):
+    return kind + len(payload).to_bytes(4, "big") + payload
+
+
 class Asking:
     """One question: every step draws on the same budget of time."""
 
@@ -55,9 +59,9 @@ class Asking:
             raise TimeoutError("the push took too long to list")
         self.connection.settimeout(left)
 
-    def send(self, kind, payload):
+    def send(self, *frames):
         self.patience()
-        self.connection.sendall(kind + len(payload).to_bytes(4, "big") + payload)
+        self.connection.sendall(b"".join(frames))
 
     def receive(self, size):
         data = b""
@@ -84,7 +88,7 @@ class Asking:
             if value and b"\n" not in value:
                 lines.append(b"env.%s=%s" % (name, value[:255]))
         self.connection.connect(SOCKET)
-        self.send(b"H", b"\n".join(lines))
+        self.send(frame(b"H", b"\n".join(lines)))
 
     def changesets(self, changelog, first):
         """Send every changeset from `first` on: its name, its kind, its text as it is stored."""
@@ -96,14 +100,11 @@ class Asking:
                 % (node.hex().encode(), b"changeset" if second == -1 else b"merge", len(text), text)
                 for node, second, text in stored(changelog, revs)
             ]
-            self.pieces(b"".join(waiting))
-            # Small pieces first: the gate reads one while the next is made.
+            # Small batches first: the gate reads one while the next is made.
             at, batch = revs.stop, min(BATCH, 2 * batch)
-        self.send(b"E", b"%d" % (end - first))
-
-    def pieces(self, data):
-        for at in range(0, len(data), PIECE):
-            self.send(b"C", data[at : at + PIECE])
+            data = b"".join(waiting)
+            pieces = [frame(b"C", data[n : n + PIECE]) for n in range(0, len(data), PIECE)]
+            self.send(*pieces, *([frame(b"E", b"%d" % (end - first))] if at == end else []))
 
     def push(self, ui, repo, node):
         self.patience()
