@@ -74,13 +74,13 @@ def test_without_gated_every_command_says_on_which_socket_nobody_answers(
             ("explain", "widget", "--bug", "seven"),
             "Invalid value for '--bug': 'seven' is not a valid integer",
         ),
-        (("override", "0", "--reason", "x"), "InputError: override: bug 0: expected 1 to 99999999"),
+        (("override", "0", "--reason", "x"), "Invalid value for 'BUG': 0 is not in the range x>=1"),
         (("override", "100000000", "--reason", "x"), "override: bug 100000000: expected 1 to 99999999"),
         (("override", "7", "--reason", "  "), "override: expected a reason: it is written down"),
         (("override", "7"), "Missing option '--reason'"),
         (
             ("override", "7", "--reason", "x", "--hours", "721"),
-            "override: expected 1 to 2592000 seconds, found 2595600",
+            "Invalid value for '--hours': 721.0 is not in the range 0<x<=720",
         ),
         (
             ("override", "7", "--reason", "x", "--source", "trakcer"),
