@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -216,36 +216,37 @@ def settled(measure: Callable[[int], list[Cost]]) -> list[Cost]:
     return best
 
 
-def rows(rounds: int) -> list[Cost]:
+def rows(rounds: int) -> Iterator[Cost]:
     """Measure everything, with a list of `SENSITIVE` bugs."""
     with gate_world() as world:
         world.start()
         world.fed(*(record(bug) for bug in range(1, SENSITIVE + 1)))
-        return [
-            *settled(lambda _: decisions(world, rounds)),
-            *settled(lambda _: approvals(rounds)),
-            *connections(world),
-            *settled(lambda attempt: git_pushes(world, attempt, rounds)),
-            *settled(lambda attempt: mercurial_pushes(world, 1, attempt, rounds)),
-            *settled(lambda attempt: mercurial_pushes(world, 100, attempt, rounds)),
-            *settled(lambda attempt: mercurial_pushes(world, 10_000, attempt, max(2, rounds // 3))),
-        ]
+        yield from settled(lambda _: decisions(world, rounds))
+        yield from settled(lambda _: approvals(rounds))
+        yield from connections(world)
+        yield from settled(lambda attempt: mercurial_pushes(world, 1, attempt, rounds))
+        yield from settled(lambda attempt: mercurial_pushes(world, 100, attempt, rounds))
+        yield from settled(lambda attempt: git_pushes(world, attempt, rounds))
+        yield from settled(lambda attempt: mercurial_pushes(world, 10_000, attempt, max(2, rounds // 3)))
 
 
 def main() -> int:
     """Print the table; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of each measurement")
-    found = rows(parser.parse_args().rounds)
+    rounds = parser.parse_args().rounds
     write: Callable[[str], object] = sys.stdout.write
     write(f"{'the gate adds':34} {'median':>9} {'min':>9} {'max':>9}  {'limit':>9}\n")
-    for cost in found:
+    exceeded = False
+    for cost in rows(rounds):
+        exceeded |= not cost.holds
         verdict = "" if cost.holds else "  EXCEEDED"
         write(
             f"{cost.name:34} {statistics.median(cost.samples):9.2f} {min(cost.samples):9.2f} {max(cost.samples):9.2f}"
             f"  {cost.limit:6g} {cost.unit}  {cost.note}{verdict}\n"
         )
-    return 0 if all(cost.holds for cost in found) else 1
+        sys.stdout.flush()
+    return int(exceeded)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class GateRepository:
             if self.kind == "git"
             else ["hg", "--repository", str(self.folder), *arguments]
         )
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
             command,
             input=given,
             capture_output=True,
