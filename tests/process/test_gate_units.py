@@ -37,9 +37,9 @@ def test_gateds_unit_starts_gated_as_its_own_user_with_options_that_exist() -> N
     assert unit["User"] == ["llgate"]
     assert unit["StateDirectoryMode"] == ["0700"]
     assert unit["RestrictAddressFamilies"] == ["AF_UNIX"]
-    assert unit["ExecStartPost"] == [
-        "+-/usr/bin/systemctl start --no-block liftlock-gate-audit.service"
-    ], "each start is followed by an audit of what came while it was down"
+    assert unit["ExecStartPost"] == ["+-/usr/bin/systemctl start --no-block liftlock-gate-audit.service"], (
+        "each start is followed by an audit of what came while it was down"
+    )
     assert settings("liftlock-gate-audit.timer")["OnUnitInactiveSec"] == ["10min"]
 
 
