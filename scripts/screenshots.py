@@ -37,7 +37,7 @@ from queue_over_http import QUEUE, Stage
 ROOT: Final = Path(__file__).resolve().parents[1]
 IMAGES: Final = ROOT / "docs/images"
 MAX_BYTES: Final = 150_000
-SIZE: Final = {"width": 1200, "height": 760}
+SIZE: Final = {"width": 1200, "height": 680}
 KEEPER: Final = "people/robin"
 MANAGER: Final = "people/morgan"
 SESSIONS: Final = {
