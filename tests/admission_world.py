@@ -80,7 +80,8 @@ class Handoff:
             "finished": NOW,
             "started": NOW,
         }
-        left = produced(self.worker, STAGE1, self.files, 1, **(given | record))
+        level = record.pop("level", 1)
+        left = produced(self.worker, STAGE1, self.files, level, **(given | record))
         return ChainBytes(left[STAGE1, CHAIN_NAME], left[STAGE1, SIGNATURE_NAME])
 
     def freeze(self, chain: ChainBytes | None = None) -> FrozenRequest:

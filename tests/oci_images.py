@@ -39,10 +39,10 @@ def layer(*entries: tuple[tarfile.TarInfo, bytes]) -> bytes:
     return made.getvalue()
 
 
-def shell_layer() -> bytes:
-    """A layer in which /bin/sh, /usr/bin/cat and ls run: the host's, with their libraries."""
+def shell_layer(*more: str) -> bytes:
+    """A layer in which /bin/sh, /usr/bin/cat, ls and `more` run: the host's, with their libraries."""
     found: dict[str, bytes] = {}
-    for program in ("dash", "cat", "ls", "stat"):
+    for program in ("dash", "cat", "ls", "stat", *more):
         found[f"usr/bin/{program}"] = Path(f"/usr/bin/{program}").read_bytes()
         said = subprocess.run(
             ["ldd", f"/usr/bin/{program}"], capture_output=True, text=True, check=True
@@ -90,8 +90,10 @@ class BuiltImage:
         return layer(*entries)
 
 
-def build(*layers: bytes, diff_ids: list[str] | None = None, env: list[str] | None = None) -> BuiltImage:
-    """An image of gzip-compressed layers, the lowest first."""
+def build(
+    *layers: bytes, diff_ids: list[str] | None = None, env: list[str] | None = None, directory: str = ""
+) -> BuiltImage:
+    """An image of gzip-compressed layers, the lowest first; `directory` is where its programs begin."""
     made = BuiltImage()
     described = []
     for content in layers:
@@ -101,7 +103,7 @@ def build(*layers: bytes, diff_ids: list[str] | None = None, env: list[str] | No
     config = {
         "os": "linux",
         "architecture": ARCHITECTURE,
-        "config": {"Env": env or []},
+        "config": {"Env": env or [], "WorkingDir": directory},
         "rootfs": {"type": "layers", "diff_ids": diff_ids or [f"sha256:{sha256(one)}" for one in layers]},
     }
     manifest = {

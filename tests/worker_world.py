@@ -20,6 +20,7 @@ from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy
+from liftlock.domain.inputs.registry_login import Logins, secrets_in
 from liftlock.ports.queue_client import RunKey
 from liftlock.worker.interpreter import Interpreters
 from liftlock.worker.journal import Journal
@@ -92,6 +93,7 @@ async def world(
     queue: FakeQueueClient | None = None,
     slots: int = 1,
     policy: PoolPolicy = STRICTEST,
+    logins: Logins | None = None,
 ) -> AsyncIterator[World]:
     """A worker that serves until the end of the test."""
     queue = queue or FakeQueueClient()
@@ -112,11 +114,12 @@ async def world(
             runs_dir=state / "runs",
             bounds=Bounds(512 * MIB, 64, 2.0, 64 * MIB, 120, 32 * MIB),
             max_log_bytes=max_log_bytes,
-            secrets=(WORKER_SECRET,),
+            secrets=(WORKER_SECRET, *secrets_in(logins or {})),
             policy=policy,
             downloader=downloader,
             dialer=GuardedDialer(Addresses(policy.private_addresses)),
             bundles=SigstoreVerifier(),
+            registry_logins=logins or {},
         )
         stop = asyncio.Event()
         serving = asyncio.create_task(Worker(parts).serve(stop, grace_s=grace_s))

@@ -43,32 +43,32 @@ async def fetch(client: HttpDownloader, url: str, max_bytes: int = 1 << 20) -> b
         return b"".join([chunk async for chunk in opened.chunks])
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1",
-        "localhost",
-        "127.1",
-        "0x7f.1",
-        "2130706433",
-        "0177.0.0.1",
-        "0.0.0.0",
-        "[::1]",
-        "[::]",
-        "[::ffff:127.0.0.1]",
-        "[::ffff:7f00:1]",
-        "[64:ff9b::7f00:1]",
-        "[2002:7f00:1::]",
-        "169.254.169.254",
-        "10.0.0.1",
-        "192.168.1.1",
-        "172.16.0.1",
-        "100.64.0.1",
-        "[fe80::1]",
-        "[fd00::1]",
-        "224.0.0.1",
-    ],
-)
+HOSTS = [
+    "127.0.0.1",
+    "localhost",
+    "127.1",
+    "0x7f.1",
+    "2130706433",
+    "0177.0.0.1",
+    "0.0.0.0",
+    "[::1]",
+    "[::]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[64:ff9b::7f00:1]",
+    "[2002:7f00:1::]",
+    "169.254.169.254",
+    "10.0.0.1",
+    "192.168.1.1",
+    "172.16.0.1",
+    "100.64.0.1",
+    "[fe80::1]",
+    "[fd00::1]",
+    "224.0.0.1",
+]
+
+
+@pytest.mark.parametrize("host", HOSTS)
 async def test_no_spelling_of_a_private_address_is_connected_to(host: str) -> None:
     async with downloading() as (server, client):
         server.file("/secret", b"s")
@@ -77,6 +77,18 @@ async def test_no_spelling_of_a_private_address_is_connected_to(host: str) -> No
         refused = isinstance(caught.value, DownloadRefusedError)
         assert refused or "has no address" in caught.value.message, caught.value.message
         assert server.asked == []
+
+
+async def test_a_redirect_to_no_spelling_of_a_private_address_is_followed() -> None:
+    async with downloading("127.0.0.1:PORT") as (server, client), hostile_server() as other:
+        other.file("/secret", b"s")
+        for number, host in enumerate(HOSTS):
+            with pytest.raises(DownloadFailedError) as caught:
+                await fetch(client, server.redirect(f"/r{number}", f"http://{host}:{other.port}/secret"))
+            refused = isinstance(caught.value, DownloadRefusedError)
+            assert refused or "has no address" in caught.value.message, caught.value.message
+        assert other.asked == []
+        assert len(server.asked) == len(HOSTS)
 
 
 async def test_a_named_private_address_is_connected_to_on_that_port_only() -> None:

@@ -13,7 +13,8 @@ from admission_world import NAME, WHEEL, Handoff, asked, changed, other_pool
 from fakes.certified_signer import KnownPools, Pool
 from liftlock.domain.approvals.request import FrozenFile
 from liftlock.domain.operations.admission import Admitted
-from liftlock.domain.operations.definition import OperationSet
+from liftlock.domain.operations.definition import Operation, OperationSet
+from liftlock.domain.operations.freezing import Broken
 from liftlock.domain.operations.stage_one import compiled, stage_one_task
 from operation_builders import NOW, STAGE1, Signer, operation, people
 
@@ -163,6 +164,65 @@ def test_a_level_that_stage_one_cannot_prove_is_refused(morgan: Signer) -> None:
         hook_version=compiled(strict).definition.version,
     )
     assert handoff.rule(request, chain=handoff.chain()) == "level"
+
+
+def leveled(stage2: int | None = None, scheduler: str = "liftlock-operations", **item: int) -> Operation:
+    """An operation whose stage 2 is of a level, with more said of the files that cross."""
+    files = [{"names": "dist/*.whl", "least": 1, "type": "zip", "maxBytes": 1000, **item}]
+    return operation(
+        stage1={"command": [["python3", "build.py"]], "schedulerId": scheduler},
+        stage2={"kind": "publish-distribution"} | ({} if stage2 is None else {"level": stage2}),
+        contract={"files": files},
+    )
+
+
+@pytest.mark.parametrize(
+    ("higher", "proven"),
+    [(leveled(3), 1), (leveled(2), 1), (leveled(None, "demo-level-3"), 1), (leveled(1, "demo-level-3"), 2),
+     (leveled(3, fromLevel=2), 1)],
+)  # fmt: skip
+def test_what_a_lower_level_made_does_not_cross_to_a_higher_stage_two(
+    morgan: Signer, higher: Operation, proven: int
+) -> None:
+    """The control plane has frozen it, and people have approved it: the privileged worker refuses the file all the same."""
+    handoff = Handoff(morgan, operation=higher, worker=Pool(level=3).worker(level=proven))
+    lower = leveled()
+    request = changed(
+        Handoff(morgan, operation=lower).freeze(),
+        operation_version=higher.version,
+        hook_version=compiled(higher).definition.version,
+    )
+    found = handoff.admit(request, chain=handoff.chain(level=proven))
+    assert isinstance(found, Broken)
+    assert (found.rule, found.path) == ("contract-level", "dist/w.whl")
+    assert found.message.startswith(
+        f"stage 1 proves level 1, and stage 2 is of level {higher.level}: what a lower level made is no input"
+        if proven == 1
+        else "stage 1 proves level 2, and stage 2 is of level 3"
+    )
+
+
+@pytest.mark.parametrize(
+    "carrying",
+    [
+        leveled(3, fromLevel=1),
+        leveled(2, fromLevel=1),
+        leveled(None, "demo-level-3", fromLevel=1),
+        leveled(1),
+    ],
+)
+def test_a_contract_carries_what_a_lower_level_made(morgan: Signer, carrying: Operation) -> None:
+    """Without this, the refusals above would prove nothing."""
+    handoff = Handoff(morgan, operation=carrying, worker=Pool(level=3).worker(level=1))
+    request = handoff.freeze()
+    assert isinstance(handoff.admit(request), Admitted)
+    said = any("carried from level 1" in line for line in request.contract)
+    assert said is (carrying.contract.files[0].from_level == 1), "who approves reads it"
+
+
+def test_a_bad_control_plane_cannot_let_the_contract_carry_more(morgan: Signer) -> None:
+    other = Handoff(morgan, operation=leveled(3, fromLevel=1))
+    assert other.rule(own=Handoff(morgan, operation=leveled(3)).own) == "operation-version"
 
 
 def test_a_request_is_not_kept_alive_for_longer_than_configured(morgan: Signer) -> None:

@@ -43,6 +43,8 @@ def sabotaged(what: str) -> dict[tuple[str, str], bytes]:
         case "chain of another task":
             foreign = produced(CertifiedSigner(), OTHER, {MADE: b"made"})
             return {(MAKER, name): data for (_, name), data in foreign.items()}
+        case "chain of another run":  # its signature is valid; the artifact is what the later run made
+            return produced(CertifiedSigner(), MAKER, {MADE: b"run 0"}) | {(MAKER, MADE): b"made by run 1"}
         case "chain of another pool":
             return produced(Pool("evil/pool").worker(), MAKER, {MADE: b"made"})
         case "no chain":
@@ -60,6 +62,7 @@ def sabotaged(what: str) -> dict[tuple[str, str], bytes]:
         ("mutated signature", "the signature is not that of worker"),
         ("mutated chain", "the signature is not that of worker"),
         ("chain of another task", f"is that of task {OTHER}"),
+        ("chain of another run", "observed"),
         ("chain of another pool", "no trusted key of a pool"),
         ("no chain", "its last run did not finish"),
         ("artifact not in the chain", "has no artifact"),

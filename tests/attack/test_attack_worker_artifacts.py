@@ -92,3 +92,47 @@ open("a", "w").write("a"); time.sleep(0.2)
         assert outcome == "failed"
         assert worker.queue.artifacts[run, "public/a"] == b"a"
         assert (run, "public/out") not in worker.queue.artifacts
+
+
+LONG = "/".join(["public", *["y" * 200] * 4])
+BAD_NAMES = [
+    "../x",
+    "/x",
+    "a//b",
+    "public/../x",
+    "public/./x",
+    "a/",
+    "",
+    " x",
+    "a\nb",
+    "a\x1b[2J",
+    "ä",
+    "x" * 1025,
+    "a\0",
+]
+
+
+async def test_bad_names_of_artifacts_end_the_task_before_it_starts(tmp_path: Path) -> None:
+    async with world(tmp_path) as worker:
+        for name in BAD_NAMES:
+            one = {"name": name, "path": "x", "type": "file"}
+            run, outcome = await worker.shell("echo ran", artifacts=[one])
+            assert outcome == "malformed-payload", name
+            assert "payload.artifacts[0].name: expected " in worker.queue.log_of(run)
+            assert worker.log(run) == ""
+
+
+async def test_files_with_bad_names_in_a_directory_are_not_uploaded(tmp_path: Path) -> None:
+    program = (
+        "import os; os.mkdir('d'); open('d/good', 'w').close()\n"
+        "for name in (b'new\\nline', b'\\x1b[2J', b'\\xff', 'ä'.encode(), b'x' * 250): open(b'd/' + name, 'w').close()"
+    )
+    async with world(tmp_path) as worker:
+        artifacts = [{"name": LONG, "path": "d", "type": "directory"}]
+        run, outcome = await worker.run({"command": ["python3", "-c", program], "artifacts": artifacts})
+        assert outcome == "failed"
+        sent = [name for made, name in worker.queue.artifacts if made == run and "yyy" in name]
+        assert sent == [f"{LONG}/good"]
+        assert (
+            worker.queue.log_of(run).count("expected a name of at most 1024 printable ASCII characters") == 4
+        )

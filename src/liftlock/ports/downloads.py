@@ -42,7 +42,7 @@ class Downloader(Protocol):
     ) -> AbstractAsyncContextManager[Opened]:
         """Open what `url` gives.
 
-        `headers` go to the origin of `url` only, not to where it redirects.
+        `headers` go to the origin of `url` only, not to where it redirects, nor to it again once it led elsewhere.
 
         Raises:
             DownloadRefusedError: it, or where it redirects, leads to an address that the policy keeps out.

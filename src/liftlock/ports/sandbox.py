@@ -1,6 +1,6 @@
 """Where untrusted code runs: a slot's scratch, a sandbox over it, and what comes back when the tree is dead.
 
-The order of a task: `new_scratch` → `open_cache` → `place`, `unpack`, `checkout` → `start`, `wait` (once per command) →
+The order of a task: `new_scratch` → `open_cache` → `place`, `unpack`, `checkout`, `make_own` → `start`, `wait` (once per command) →
 `list_files`, `open_file` → `remove_scratch`. One sandbox at a time per slot; slots work side by side.
 
 Inside, a task sees `/usr` (read-only, the host's or its image's), a generated `/etc`, its scratch as `/build`
@@ -150,7 +150,8 @@ class SandboxSpec(msgspec.Struct, frozen=True):
     """One command and all it may see.
 
     `env` is exact: nothing is added but HOME=/build, PATH and LANG where absent. `argv[0]` is looked up in PATH.
-    `root`: a directory of an unpacked, verified image; None: the host's `/usr`.
+    `root`: a directory of an unpacked, verified image; None: the host's `/usr`. `own`: names of directories at the top of
+    the root that `make_own` made. A `cwd` in one of them that is no longer there: the directory itself.
     """
 
     scratch: Scratch
@@ -163,6 +164,7 @@ class SandboxSpec(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     root: str | None = None
     caches: tuple[CacheBind, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -298,6 +300,20 @@ class CheckoutRequest(msgspec.Struct, frozen=True):
     vcs: Literal["git", "hg"] = "git"
 
 
+class OwnRequest(msgspec.Struct, frozen=True):
+    """Make the directories `names` at the top of the root the task's own, filled with what `sources` say, else empty.
+
+    They lie below `.root` in the scratch. `sources`: name → directory of the image's tree, without links in its path.
+    `made`: directories to make in them, relative to `.root`, so `builds/worker/artifacts`.
+    """
+
+    scratch: Scratch
+    names: tuple[str, ...]
+    sources: dict[str, str] = {}
+    made: tuple[str, ...] = ()
+    timeout_s: float = 600.0
+
+
 class OpenedFile(msgspec.Struct, frozen=True):
     """A regular file below the scratch, opened without following links; `fd` reads from 0 and is the caller's to close."""
 
@@ -373,8 +389,12 @@ class Sandbox(Protocol):
         """Make a checkout in a sandbox of its own; None, or why it failed (what git or hg said)."""
         ...
 
+    async def make_own(self, request: OwnRequest) -> str | None:
+        """Copy directories of an image in a sandbox of its own; None, or why it failed (disk full, a link in the way)."""
+        ...
+
     async def open_file(self, scratch: Scratch, path: str, *, max_bytes: int) -> OpenedFile | Rejected:
-        """Open one regular file, `path` relative to `/build`. No process of the slot may be alive."""
+        """Open one regular file, `path` relative to the scratch. No process of the slot may be alive."""
         ...
 
     async def list_files(

@@ -15,6 +15,7 @@ import msgspec
 from liftlock.adapters.sandbox.spawn import launcher_settings
 from liftlock.adapters.sandbox.users import User, Users, ensure_users
 from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy
+from liftlock.domain.inputs.registry_login import Logins
 from liftlock.processes.certifying import Certifier
 from liftlock.processes.privileges import UserIds
 from liftlock.processes.settings import StaticClientSettings
@@ -45,6 +46,7 @@ class LocalWorkers:
         require_limits: bool,
         certifier: Certifier,
         policy: PoolPolicy = STRICTEST,
+        registry_logins: Logins | None = None,
     ) -> LocalWorkers:
         """Make users and directories for `count` workers, whose keys `certifier` certifies.
 
@@ -60,6 +62,7 @@ class LocalWorkers:
                 each,
                 require_limits=require_limits or each.require_limits,
                 policy=policy,
+                registry_logins=registry_logins or {},
                 certifier_fd=certifier.channel(GROUP, each.worker_id),
                 published_keys=str(certifier.published_path),
             )

@@ -14,15 +14,17 @@ import secrets
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
+from liftlock.adapters.keys.private_files import read_private
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy, parse_policy
+from liftlock.domain.inputs.registry_login import Logins, parse_logins
 from liftlock.errors import InputInvalidError, IsolationUnavailableError
 from liftlock.processes import local_privileged, local_witness, state_directory
 from liftlock.processes.certifying import Certifier
@@ -59,6 +61,7 @@ class Options:
     mail: str | None
     login: str | None
     gate_run: str | None = None
+    registry_logins: Logins = field(default_factory=dict, repr=False)
 
     def told(self) -> dict[str, Any]:
         """Return what of the control plane's settings is passed on as it is."""
@@ -123,6 +126,11 @@ class Options:
     help="What the local workers' tasks may read and reach (TOML); without it nothing but what is verified.",
 )
 @click.option(
+    "--registry-credentials",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Logins of the local workers at registries of images (TOML, mode 0600).",
+)
+@click.option(
     "--operations",
     "operations_file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -166,6 +174,7 @@ def up(
     login_file: Path | None,
     *,
     gate_run: Path | None,
+    registry_credentials: Path | None,
     require_limits: bool,
 ) -> None:
     """Run the control plane, the schedulers and local workers."""
@@ -186,9 +195,14 @@ def up(
         mail,
         read_login(login_file) if login_file else None,
         str(gate_run.absolute()) if gate_run else None,
+        _logins(registry_credentials),
     )
     configure_logging("supervisor")
     asyncio.run(_run(options))
+
+
+def _logins(path: Path | None) -> Logins:
+    return {} if path is None else parse_logins((read_private(path) or b"").decode("utf-8", "replace"))
 
 
 def _address(listen: str) -> tuple[str, int]:
@@ -238,6 +252,7 @@ async def _supervise(options: Options, listening: socket.socket, stop: asyncio.E
         require_limits=options.require_limits,
         certifier=certifier,
         policy=options.pool_policy,
+        registry_logins=options.registry_logins,
     )
     privileged = local_privileged.prepared(options.state_dir, workers.users, root_url, options.operations)
     certifier.attend()

@@ -31,6 +31,7 @@ from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
 from liftlock.adapters.system.clock import SystemClock
 from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.domain.credentials.certificates import Credentials
+from liftlock.domain.inputs.registry_login import secrets_in
 from liftlock.errors import IsolationUnavailableError, LiftlockError
 from liftlock.ports.sandbox import Sandbox
 from liftlock.processes import read_ahead, settings
@@ -119,11 +120,12 @@ async def _serve(told: WorkerSettings, sandbox: Sandbox, stop: asyncio.Event) ->
             told.memory_bytes, told.pids, told.cpu, told.disk_bytes, told.max_run_s, told.max_artifact_bytes
         ),
         max_log_bytes=told.max_log_bytes,
-        secrets=(told.access_token,),
+        secrets=(told.access_token, *secrets_in(told.registry_logins)),
         policy=told.policy,
         downloader=downloader,
         dialer=GuardedDialer(addresses),
         bundles=SigstoreVerifier(),
+        registry_logins=told.registry_logins,
     )
     try:
         sound = await Worker(parts).serve(stop, grace_s=told.grace_s)

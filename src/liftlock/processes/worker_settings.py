@@ -6,6 +6,7 @@ import msgspec
 
 from liftlock.adapters.sandbox.settings import LauncherSettings
 from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy
+from liftlock.domain.inputs.registry_login import Logins
 from liftlock.processes.privileges import UserIds
 
 GIB = 1 << 30
@@ -18,7 +19,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     with the store; `lock_fds`: inherited descriptors that hold the slots' users. `user`: who the worker becomes once
     the launcher runs; None: it stays who it is. `wheelhouse`: directory of wheels that lock files may name by digest.
     `storage_origins`: further origins that uploads and artifacts of the control plane may lie at.
-    `policy`: of its pool, for inputs and network. `require_limits`: refuse to serve where tasks can't be bounded by cgroups (a pool for untrusted work).
+    `policy`: of its pool, for inputs and network. `registry_logins`: who it is to registries; known to it alone.
+    `require_limits`: refuse to serve where tasks can't be bounded by cgroups (a pool for untrusted work).
     """
 
     root_url: str
@@ -39,6 +41,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     storage_origins: tuple[str, ...] = ()
     require_limits: bool = False
     policy: PoolPolicy = STRICTEST
+    registry_logins: Logins = {}
     memory_bytes: int = 4 * GIB
     pids: int = 512
     cpu: float = 2.0

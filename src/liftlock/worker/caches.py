@@ -63,10 +63,10 @@ class RunCaches:
             for one in self._granted:
                 await self._sandbox.drop_cache(self._scratch, one.key)
 
-    def check_root(self, root: str | None) -> None:
-        """Raise RunEndedError if one has no place in the unpacked image `root` (None: the host's /usr)."""
+    def check_root(self, root: str | None, own: tuple[str, ...]) -> None:
+        """Raise RunEndedError if one has no place in the unpacked image `root` (None: the host's /usr) nor in `own`."""
         for one in self._granted:
-            if one.path.startswith(f"{BUILD}/"):
+            if one.path.startswith(f"{BUILD}/") or one.path.split("/")[1] in own:
                 continue
             top, *below = Path(one.path).parts[1:]
             if root is None or not below or not (Path(root) / top).exists():

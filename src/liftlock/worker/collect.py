@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from liftlock.domain.credentials.certificates import Credentials
+from liftlock.domain.inputs.places import OWN
 from liftlock.errors import ConflictError, LiftlockError
 from liftlock.ports.queue_client import Missing, QueueClient, QueueUnavailableError, RunKey, Upload
 from liftlock.ports.sandbox import FileProblem, Rejected, Sandbox, Scratch
@@ -90,6 +91,8 @@ class Collector:
         complete = True
         below = "" if spec.path == "." else f"{spec.path}/"
         for file in found:
+            if not below and file.path.startswith(f"{OWN}/"):
+                continue  # not in /build, as the task sees it
             name = f"{spec.name}/{file.path.removeprefix(below)}"
             wrong = _wrong_name(name)
             if wrong is not None:
@@ -137,6 +140,7 @@ class Collector:
         return Sent(name, sha256, size)
 
     async def _failed(self, spec: ArtifactSpec, name: str, reason: Missing, message: str) -> bool:
+        message = message.replace(f"'{OWN}/", "'/", 1)  # as the task sees it
         self._note(f"artifact {name}: {message}")
         try:
             await self._queue.error_artifact(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from liftlock.domain.inputs.places import BUILD
 from liftlock.ports.queue_client import RunKey
 from liftlock.worker.payload import Payload
 
@@ -17,12 +18,13 @@ def environment(
     root_url: str,
     proxy_url: str,
     reached: dict[str, str],
+    home: str = BUILD,
 ) -> dict[str, str]:
     """Return all variables; nothing is inherited. PATH, LANG and `reached` (by which programs find
     the doors of their network) may be the payload's, the others are the worker's.
     """
     fixed = {
-        "HOME": "/build",
+        "HOME": home,
         "TASK_ID": run.task_id,
         "RUN_ID": str(run.run_id),
         "TASK_GROUP_ID": str(task.get("taskGroupId", run.task_id)),

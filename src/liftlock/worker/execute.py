@@ -24,6 +24,7 @@ from liftlock.ports.sandbox import (
 )
 from liftlock.worker.logs.task_log import TaskLog
 from liftlock.worker.outcome import Outcome
+from liftlock.worker.own import AT_BUILD, Home
 from liftlock.worker.payload import Payload
 from liftlock.worker.prepare import Placed
 
@@ -52,6 +53,7 @@ class Execution(msgspec.Struct, frozen=True):
     placed: Placed
     root: str | None = None
     caches: tuple[CacheBind, ...] = ()
+    home: Home = AT_BUILD
 
 
 class Executor:
@@ -101,12 +103,14 @@ class Executor:
             what.scratch,
             argv,
             env=what.env,
+            cwd=what.home.directory,
             binds=what.placed.binds,
             files=what.placed.files,
             listeners=tuple(Listener(door.port) for door in self._doors),
             limits=Limits(given.memory_bytes, given.pids, given.cpu, given.disk_bytes),
             root=what.root,
             caches=what.caches,
+            own=what.home.own,
         )
         self._running = await self._sandbox.start(spec)
         try:

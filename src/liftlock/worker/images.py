@@ -28,6 +28,7 @@ from liftlock.domain.inputs.oci import (
     read_saved,
 )
 from liftlock.domain.inputs.policy import PoolPolicy
+from liftlock.domain.inputs.registry_login import Logins
 from liftlock.errors import InputValidationError, MalformedPayloadError, NotFoundError
 from liftlock.ports.downloads import Downloader
 from liftlock.ports.input_store import Blob, InputRejectedError, InputStore
@@ -43,12 +44,17 @@ _READ_BYTES = 1 << 18
 
 
 class ReadyImage(msgspec.Struct, frozen=True):
-    """An image's root directory in the store, its environment, and what the manifest says of it."""
+    """An image's root directory in the store, its environment, and what the manifest says of it.
+
+    `directory` and `home`: where its programs begin, and the home it names; absolute and plain, or None.
+    """
 
     root: str
     env: dict[str, str]
     command: tuple[str, ...]
     wire: dict[str, Any]
+    directory: str | None = None
+    home: str | None = None
 
 
 class Blobs(Protocol):
@@ -72,7 +78,9 @@ class Images:
         fetcher: Fetcher,
         policy: PoolPolicy,
         trees: RunTrees,
+        logins: Logins,
     ) -> None:
+        self._logins = logins
         self._store = store
         self._trees = trees
         self._sandbox = sandbox
@@ -93,7 +101,8 @@ class Images:
         match source:
             case Registry():
                 address = self._registry(source, image.at)
-                blobs: Blobs = RegistryBlobs(self._store, address, source.name, self._downloader)
+                login = self._logins.get(source.host)
+                blobs: Blobs = RegistryBlobs(self._store, address, source.name, self._downloader, login)
                 return await self._from_blobs(image.sha256, blobs)
             case Layout():
                 directory = self._policy.layouts.get(source.name)
@@ -200,7 +209,7 @@ class Images:
         }
         if sha256 is not None:
             wire["digest"] = f"sha256:{sha256}"
-        return ReadyImage(root, config.env, config.command, wire)
+        return ReadyImage(root, config.env, config.command, wire, config.directory, config.home)
 
 
 class _LayoutBlobs:

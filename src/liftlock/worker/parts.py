@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from liftlock.domain.inputs.policy import STRICTEST, PoolPolicy
+from liftlock.domain.inputs.registry_login import Logins
 from liftlock.ports.bundle_verifier import BundleVerifier
 from liftlock.ports.clock import Clock
 from liftlock.ports.dialer import Dialer
@@ -51,3 +52,4 @@ class Parts:
     downloader: Downloader | None = None
     dialer: Dialer | None = None
     bundles: BundleVerifier | None = None
+    registry_logins: Logins = field(default_factory=dict, repr=False)

@@ -16,8 +16,9 @@ from liftlock.domain.inputs.declarations import Declaration, Mount, declarations
 from liftlock.domain.inputs.fields import Fields, flag, list_of, one_of, size, text, unique, whole, wrong
 from liftlock.domain.inputs.network import CLOSED, Network, network
 from liftlock.domain.inputs.oci import Image, image
+from liftlock.domain.inputs.own_directories import artifact_path, own_directories
 from liftlock.domain.inputs.piping import check_made, outputs
-from liftlock.domain.inputs.places import BUILD, INPUTS, is_plain, overlaps
+from liftlock.domain.inputs.places import INPUTS, is_plain, overlaps, seen_at
 from liftlock.domain.inputs.plan import order
 from liftlock.domain.inputs.translation import native
 from liftlock.errors import InputInvalidError, InputValidationError
@@ -80,7 +81,7 @@ class Resources(msgspec.Struct, frozen=True):
 
 
 class ArtifactSpec(msgspec.Struct, frozen=True):
-    """One declared artifact: `path` is relative to /build."""
+    """One declared artifact: `path` is relative to the scratch."""
 
     name: str
     path: str
@@ -106,6 +107,10 @@ class Payload(msgspec.Struct, frozen=True):
     caches: tuple[Cache, ...] = ()
     purge_codes: frozenset[int] = frozenset()
     """Exit codes after which the caches are removed."""
+    own: tuple[str, ...] = ()
+    """Names of directories at the top of the root that the task gets as its own."""
+    home: str = "build"
+    """"image": it begins where its image says, with the home that its image names; "build": /build is both."""
 
 
 def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
@@ -120,7 +125,10 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
     env = fields.get("env", _env, nothing)
     max_run_s = fields.take("maxRunTime", whole(1, bounds.max_run_s))
     inputs = fields.get("inputs", declarations, ())
-    artifacts = fields.get("artifacts", lambda found, path: _artifacts(found, path, bounds, task_expires), ())
+    own = fields.get("own", own_directories, ())
+    artifacts = fields.get(
+        "artifacts", lambda found, path: _artifacts(found, path, bounds, task_expires, own), ()
+    )
     api_proxy = fields.get("features", _features, default=False)
     resources = fields.get("resources", lambda found, path: _resources(found, path, bounds), _most(bounds))
     never: frozenset[int] = frozenset()
@@ -137,6 +145,7 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
         "payload.outputs",
     )
     given_caches = fields.get("caches", caches, ())
+    home = fields.get("home", one_of("build", "image"), "build")
     fields.done()
     for index, name in enumerate(masked_env):
         if name not in env:
@@ -158,6 +167,8 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
         given_image,
         given_caches,
         purge_codes,
+        own,
+        home,
     )
 
 
@@ -192,16 +203,21 @@ def _env(value: object, path: str) -> dict[str, str]:
     return {name: read(found, f"{path}.{name}") for name, found in value.items()}
 
 
-def _artifacts(value: object, path: str, bounds: Bounds, task_expires: datetime) -> tuple[ArtifactSpec, ...]:
-    found = list_of(lambda one, at: _artifact(one, at, bounds, task_expires), most=MAX_ARTIFACTS)(value, path)
+def _artifacts(
+    value: object, path: str, bounds: Bounds, task_expires: datetime, own: tuple[str, ...]
+) -> tuple[ArtifactSpec, ...]:
+    read = list_of(lambda one, at: _artifact(one, at, bounds, task_expires, own), most=MAX_ARTIFACTS)
+    found = read(value, path)
     unique(((one.name, f"{path}[{index}].name") for index, one in enumerate(found)), "name")
     return found
 
 
-def _artifact(value: object, path: str, bounds: Bounds, task_expires: datetime) -> ArtifactSpec:
+def _artifact(
+    value: object, path: str, bounds: Bounds, task_expires: datetime, own: tuple[str, ...]
+) -> ArtifactSpec:
     fields = Fields(value, path)
     name = fields.take("name", _artifact_name)
-    where = fields.take("path", _artifact_path)
+    where = fields.take("path", lambda found, at: artifact_path(found, at, own))
     kind = fields.take("type", one_of("file", "directory"))
     expires = fields.get("expires", _instant, task_expires)
     most = fields.get("maxBytes", size(bounds.max_artifact_bytes), bounds.max_artifact_bytes)
@@ -218,14 +234,6 @@ def _artifact_name(value: object, path: str) -> str:
     if name in RESERVED_ARTIFACTS:
         wrong(path, "a name that is not the worker's own", name)
     return name
-
-
-def _artifact_path(value: object, path: str) -> str:
-    """Read a path relative to /build; an absolute one below /build is the same."""
-    found = value.removeprefix(f"{BUILD}/") if isinstance(value, str) else ""
-    if found != "." and not is_plain(found):
-        wrong(path, "a path of plain names, relative to /build", value)
-    return found
 
 
 def _instant(value: object, path: str) -> datetime:
@@ -290,7 +298,7 @@ def _check_caches(
 ) -> None:
     """Refuse caches that hide an input or an artifact, or that an artifact is to be taken from."""
     places = [(f"the input {one.name}", one.place.path) for one in inputs if one.place.path]
-    outputs = [(f"the artifact {one.name}", f"{BUILD}/{one.path}") for one in artifacts if one.path != "."]
+    outputs = [(f"the artifact {one.name}", seen_at(one.path)) for one in artifacts if one.path != "."]
     check_apart(found, places + outputs)
 
 

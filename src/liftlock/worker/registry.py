@@ -1,26 +1,39 @@
-"""Blobs of an OCI registry, by digest; with a bearer token where the registry wants one of everybody."""
+"""Blobs of an OCI registry, by digest; with a token, or the worker's own login, where the registry wants one."""
 
 from __future__ import annotations
 
 from liftlock.domain.inputs.oci import INDEXES, MANIFESTS, MAX_DOCUMENT_BYTES, Descriptor
-from liftlock.domain.inputs.registry_challenge import MAX_TOKEN_CHARS, token_address, token_in
+from liftlock.domain.inputs.registry_challenge import MAX_TOKEN_CHARS, token_in
+from liftlock.domain.inputs.registry_login import Login, answer
 from liftlock.errors import NotFoundError
 from liftlock.ports.downloads import Downloader, DownloadFailedError
 from liftlock.ports.input_store import Blob, InputStore
+from liftlock.values.secret import Secret
 from liftlock.worker.fetching import repeated
 
 _ACCEPT = (("accept", ", ".join((*MANIFESTS, *INDEXES))),)
 
 
 class RegistryBlobs:
-    """Those of the repository `name` of the registry at `registry`; the token is this run's and never shown."""
+    """Those of the repository `name` of the registry at `registry`, whose `login` is the worker's, and for it alone.
 
-    def __init__(self, store: InputStore, registry: str, name: str, downloader: Downloader | None) -> None:
+    What is shown to the registry is this run's and never told.
+    """
+
+    def __init__(
+        self,
+        store: InputStore,
+        registry: str,
+        name: str,
+        downloader: Downloader | None,
+        login: Login | None = None,
+    ) -> None:
+        self._login = login
         self._store = store
         self._registry = registry.rstrip("/")
         self._name = name
         self._downloader = downloader
-        self._token: str | None = None
+        self._shown: Secret | None = None
 
     async def get(self, found: Descriptor, what: str) -> Blob:
         """Return the blob; what is stored already is not fetched."""
@@ -36,9 +49,9 @@ class RegistryBlobs:
                 return await self._fetch(downloader, found, what)
             except DownloadFailedError as error:
                 challenge = error.details.get("challenge")
-                if not challenge or self._token is not None:
+                if not challenge or self._shown is not None:
                     raise
-                self._token = await self._ask(downloader, str(challenge))
+                self._shown = await self._ask(downloader, str(challenge))
                 return await self._fetch(downloader, found, what)
 
         return await repeated(attempt)
@@ -49,14 +62,21 @@ class RegistryBlobs:
         url = f"{self._registry}/v2/{self._name}/{kind}/sha256:{found.sha256}"
         most = found.size or MAX_DOCUMENT_BYTES
         headers = _ACCEPT if is_manifest else ()
-        if self._token is not None:
-            headers = (*headers, ("authorization", f"Bearer {self._token}"))
+        headers = (*headers, *_authorization(self._shown))
         async with downloader.open(url, max_bytes=most, headers=headers) as opened:
             return await self._store.add(
                 opened.chunks, what=what, max_bytes=most, sha256=found.sha256, size=found.size or None
             )
 
-    async def _ask(self, downloader: Downloader, challenge: str) -> str:
-        url = token_address(challenge, base=self._registry, name=self._name)
-        async with downloader.open(url, max_bytes=2 * MAX_TOKEN_CHARS) as opened:
-            return token_in(b"".join([chunk async for chunk in opened.chunks]))
+    async def _ask(self, downloader: Downloader, challenge: str) -> Secret | None:
+        """Return what to show at the registry; a token is asked for with the login where there is one."""
+        how = answer(challenge, base=self._registry, name=self._name, login=self._login)
+        if how.token_url is None:
+            return how.authorization
+        headers = _authorization(how.authorization)
+        async with downloader.open(how.token_url, max_bytes=2 * MAX_TOKEN_CHARS, headers=headers) as opened:
+            return Secret(f"Bearer {token_in(b''.join([chunk async for chunk in opened.chunks]))}")
+
+
+def _authorization(shown: Secret | None) -> tuple[tuple[str, str], ...]:
+    return () if shown is None else (("authorization", shown.reveal()),)

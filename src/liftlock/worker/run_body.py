@@ -31,6 +31,7 @@ from liftlock.worker.logs.task_log import TaskLog
 from liftlock.worker.network.plan import RunNetwork
 from liftlock.worker.npm import NpmPackages
 from liftlock.worker.outcome import Outcome, RunEndedError
+from liftlock.worker.own import AT_BUILD, make_home
 from liftlock.worker.parts import Parts
 from liftlock.worker.payload import MANIFEST_INSIDE, Payload, parse
 from liftlock.worker.prepare import Placed, Preparer
@@ -78,6 +79,7 @@ class RunBody:
         self._images: Images | None = None
         self._image: ReadyImage | None = None
         self._caches: RunCaches | None = None
+        self._home = AT_BUILD
         self._trees = RunTrees(parts.store, parts.sandbox, str(claim.run))
         self.outputs: tuple[Output, ...] = ()
         self.limits: dict[str, Any] = {}
@@ -104,7 +106,9 @@ class RunBody:
         self._caches = caches
         self._preparer = self._make_preparer(self._scratch)
         await self._preparer.prepare(payload.inputs, lambda: self._prepare_image(payload))
-        caches.check_root(await self._prepare_image(payload))
+        root = await self._prepare_image(payload)
+        self._home = await make_home(payload, self._image, parts.sandbox, self._scratch)
+        caches.check_root(root, self._home.own)
         self._network = self._make_network(payload, self._preparer)
         if payload.api_proxy:
             self._proxy = ApiProxy(
@@ -232,6 +236,7 @@ class RunBody:
             fetcher=fetcher,
             policy=parts.policy,
             trees=self._trees,
+            logins=parts.registry_logins,
         )
         return Preparer(
             queue=parts.queue,
@@ -274,7 +279,10 @@ class RunBody:
         root_url = self._parts.queue.root_url
         network = self._network
         reached = ({} if self._image is None else self._image.env) | ({} if network is None else network.env)
-        env = environment(self._claim.run, self._claim.task, payload, root_url, INSIDE_URL, reached)
+        home = self._home
+        env = environment(
+            self._claim.run, self._claim.task, payload, root_url, INSIDE_URL, reached, home.home
+        )
         doors: list[Door] = [] if network is None else [*network.doors]
         if self._proxy is not None:
             doors.append(self._proxy)
@@ -282,7 +290,7 @@ class RunBody:
         root = None if self._image is None else self._image.root
         caches = self._caches
         binds = () if caches is None else caches.binds
-        outcome = await executor.run(Execution(scratch, payload, env, placed, root, binds))
+        outcome = await executor.run(Execution(scratch, payload, env, placed, root, binds, home))
         if caches is not None and executor.last_code in payload.purge_codes:
             self._lines.note(f"exit code {executor.last_code}: the caches of this task are removed")
             await caches.purge()

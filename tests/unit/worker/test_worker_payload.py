@@ -41,7 +41,7 @@ def test_what_is_no_command_is_refused(command: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"comand": []}, "payload.comand: unknown key; expected one of: artifacts, caches, command, env, features, image, inputs, maskedEnv, maxRunTime, network, onExitStatus, outputs, resources"),
+        ({"comand": []}, "payload.comand: unknown key; expected one of: artifacts, caches, command, env, features, home, image, inputs, maskedEnv, maxRunTime, network, onExitStatus, outputs, own, resources"),
         ({"maxRunTime": 3601}, "payload.maxRunTime: expected an integer from 1 to 3600, found 3601"),
         ({"maxRunTime": True}, "payload.maxRunTime: expected an integer from 1 to 3600, found True"),
         ({"env": {"A B": "x"}}, "payload.env: expected names of [A-Za-z_][A-Za-z0-9_]*, found 'A B'"),

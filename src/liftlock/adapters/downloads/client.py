@@ -34,11 +34,13 @@ class HttpDownloader:
         self,
         addresses: Addresses,
         *,
+        connect_s: float = CONNECT_S,
         stall_s: float = STALL_S,
         grace_s: float = GRACE_S,
         least_rate: int = LEAST_RATE,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._connect_s = connect_s
         self._stall_s = stall_s
         self._grace_s = grace_s
         self._least_rate = least_rate
@@ -59,9 +61,10 @@ class HttpDownloader:
         self, url: str, *, max_bytes: int, headers: tuple[tuple[str, str], ...] = ()
     ) -> AsyncIterator[Opened]:
         """Open what `url` gives; see the port."""
-        first = _origin(url)
+        first, sent = _origin(url), headers
         for _ in range(MAX_REDIRECTS + 1):
-            sent = headers if _origin(url) == first else ()
+            if _origin(url) != first:
+                sent = ()  # for good: another origin does not choose what is asked with them
             async with self._answer(url, sent) as answer:
                 if answer.status not in _REDIRECTS:
                     yield self._opened(url, answer, max_bytes)
@@ -82,7 +85,12 @@ class HttpDownloader:
         _check(url)
         sent = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
         sent += [_AGENT, (b"accept-encoding", b"identity"), (b"host", urlsplit(url).netloc.encode("idna"))]
-        bounds = {"connect": CONNECT_S, "read": self._stall_s, "write": self._stall_s, "pool": self._stall_s}
+        bounds = {
+            "connect": self._connect_s,
+            "read": self._stall_s,
+            "write": self._stall_s,
+            "pool": self._stall_s,
+        }
         try:
             async with self._pool.stream("GET", url, headers=sent, extensions={"timeout": bounds}) as answer:
                 yield answer

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterable
 from typing import Any
 
 import httpcore2
 
 from liftlock.adapters.downloads.addresses import Addresses
+from liftlock.adapters.downloads.connections import PlainConnection
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -15,7 +18,6 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
-        self._inner = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -30,7 +32,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         last: httpcore2.ConnectError | httpcore2.ConnectTimeout | None = None
         for literal in literals:
             try:
-                return await self._inner.connect_tcp(literal, port, timeout, local_address, socket_options)
+                return PlainConnection(await _connected(literal, port, timeout))
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 last = error
         raise last or httpcore2.ConnectError(f"{host} has no address")
@@ -41,4 +43,23 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         """Wait between attempts."""
-        await self._inner.sleep(seconds)
+        await asyncio.sleep(seconds)
+
+
+async def _connected(literal: str, port: int, timeout: float | None) -> socket.socket:  # noqa: ASYNC109 -- as above
+    family = socket.AF_INET6 if ":" in literal else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_connect(made, (literal, port))
+    except TimeoutError as error:
+        made.close()
+        raise httpcore2.ConnectTimeout(f"{literal} did not answer within {timeout} s") from error
+    except OSError as error:
+        made.close()
+        raise httpcore2.ConnectError(error.strerror or str(error)) from error
+    except BaseException:
+        made.close()
+        raise
+    return made

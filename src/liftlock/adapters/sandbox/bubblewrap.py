@@ -15,6 +15,8 @@ from typing import Protocol
 
 from liftlock.ports.sandbox import Bind, DataFile
 
+OWN = ".root"
+"""What of a scratch holds the directories that are the task's own."""
 TASK_UID = 1000
 RUN_BYTES = 16 << 20
 _SKIPPED = frozenset(("proc", "dev", "sys", "tmp", "run", "build", "inputs", "etc"))
@@ -53,6 +55,8 @@ class Plan:
     tmp_bytes: int
     caches: tuple[Bind, ...] = ()
     """Writable; the sources are open caches."""
+    own: tuple[Bind, ...] = ()
+    """Writable; the sources are directories of the scratch, the destinations at the top of the root."""
 
 
 def arguments(plan: Plan, data: Data, *, seccomp: int, status: int, block: int) -> list[str]:
@@ -60,13 +64,20 @@ def arguments(plan: Plan, data: Data, *, seccomp: int, status: int, block: int) 
     options = ["--unshare-all", "--unshare-user", "--disable-userns", "--assert-userns-disabled"]
     options += ["--uid", str(TASK_UID), "--gid", str(TASK_UID), "--hostname", "task"]
     options += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    options += _system(plan.root, data)
+    own = [bind.destination[1:] for bind in plan.own]
+    options += _system(plan.root, data, own)
     options += ["--proc", "/proc", "--dev", "/dev"]
     options += ["--perms", "1777", "--size", str(plan.tmp_bytes), "--tmpfs", "/dev/shm"]  # noqa: S108 - inside
     options += ["--remount-ro", "/dev"]
-    options += ["--perms", "1777", "--size", str(plan.tmp_bytes), "--tmpfs", "/tmp"]  # noqa: S108 - inside
+    if "tmp" not in own:
+        options += ["--perms", "1777", "--size", str(plan.tmp_bytes), "--tmpfs", "/tmp"]  # noqa: S108 - inside
     options += ["--perms", "0755", "--size", str(RUN_BYTES), "--tmpfs", "/run"]
     options += ["--bind", plan.scratch, "/build", "--perms", "0755", "--dir", "/inputs"]
+    if plan.own:  # seen at their own places only: what holds them can't be renamed or replaced from inside
+        hidden = f"/build/{OWN}"
+        options += ["--perms", "0555", "--size", "4096", "--tmpfs", hidden, "--remount-ro", hidden]
+    for bind in plan.own:
+        options += ["--bind", bind.source, bind.destination]
     for bind in sorted(plan.binds, key=lambda bind: bind.destination):
         if bind.destination != bind.source or not _in_usr(bind.destination):
             options += ["--ro-bind", bind.source, bind.destination]
@@ -92,8 +103,8 @@ def _in_usr(path: str) -> bool:
     return path == "/usr" or path.startswith("/usr/")
 
 
-def _system(root: str | None, data: Data) -> list[str]:
-    """Return the options for `/usr` and its links, and for `/etc`."""
+def _system(root: str | None, data: Data, own: list[str]) -> list[str]:
+    """Return the options for `/usr` and its links, and for `/etc`; what is in `own` is left out."""
     base = "" if root is None else root
     names = (
         ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"]
@@ -103,7 +114,7 @@ def _system(root: str | None, data: Data) -> list[str]:
     options: list[str] = []
     for name in names:
         path = f"{base}/{name}"
-        if name in _SKIPPED or not os.path.lexists(path):
+        if name in _SKIPPED or name in own or not os.path.lexists(path):
             continue
         if os.path.islink(path):
             options += ["--symlink", os.readlink(path), f"/{name}"]

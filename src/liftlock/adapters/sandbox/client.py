@@ -22,6 +22,7 @@ from liftlock.ports.sandbox import (
     IsolationLevel,
     OpenedCache,
     OpenedFile,
+    OwnRequest,
     Placement,
     Rejected,
     SandboxSpec,
@@ -169,6 +170,7 @@ class BubblewrapSandbox:
             root=spec.root,
             tree=tree,
             caches=spec.caches,
+            own=spec.own,
         )
         ended: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
         self._ended[number] = ended
@@ -205,6 +207,10 @@ class BubblewrapSandbox:
     async def checkout(self, request: CheckoutRequest) -> str | None:
         """Make a checkout."""
         return await self._preparing.checkout(request)
+
+    async def make_own(self, request: OwnRequest) -> str | None:
+        """Make directories of an image the task's own."""
+        return await self._preparing.make_own(request)
 
     async def open_file(self, scratch: Scratch, path: str, *, max_bytes: int) -> OpenedFile | Rejected:
         """Open one regular file of the scratch."""

@@ -320,12 +320,15 @@ class Launcher:
         """Make sure that the whole tree is dead, then report."""
         launched, slot, cgroup = running.launched, running.slot, running.cgroup
         launched.kill()
-        try:
-            if cgroup is not None:
-                cgroup.kill()
-            launched.wait_dead(DEAD_WITHIN_S)
-        except SandboxFailedError as error:
-            slot.broken = error.message
+        # The namespace's end comes first, so that its cgroup is empty when it is looked at.
+        ends: list[Callable[[], None]] = [partial(launched.wait_dead, DEAD_WITHIN_S)]
+        if cgroup is not None:
+            ends.append(cgroup.kill)
+        for end in ends:
+            try:
+                end()
+            except SandboxFailedError as error:
+                slot.broken = error.message
         status = self._status(running, launched.finish())
         if cgroup is not None:
             cgroup.remove()

@@ -25,6 +25,7 @@ from liftlock.ports.sandbox import (
     ExitStatus,
     ImageRequest,
     Limits,
+    OwnRequest,
     Placement,
     RunningSandbox,
     SandboxSpec,
@@ -45,7 +46,7 @@ _BRANCH = re.compile(
 # Read with this module: the worker's own user may have no right to read the installation.
 _PROGRAMS = {
     name: resources.files("liftlock.adapters.sandbox.inside").joinpath(f"{name}.py").read_bytes()
-    for name in ("checkout", "checkout_mercurial", "image", "place", "unpack")
+    for name in ("checkout", "checkout_mercurial", "image", "own", "place", "unpack")
 }
 
 
@@ -151,6 +152,20 @@ class Preparing:
         limits = _limits(1 << 50)
         program = "checkout" if request.vcs == "git" else "checkout_mercurial"
         answer = await self._inside(program, plan, request.scratch, binds, limits, request.timeout_s)
+        problem = answer.get("problem")
+        return None if problem is None else str(problem)
+
+    async def make_own(self, request: OwnRequest) -> str | None:
+        """Copy directories of an image into the scratch; return a problem or None."""
+        sources = [name for name in request.names if name in request.sources]
+        binds = tuple(Bind(request.sources[name], f"/inputs/{number}") for number, name in enumerate(sources))
+        plan = {
+            "names": request.names,
+            "sources": {name: bind.destination for name, bind in zip(sources, binds, strict=True)},
+            "made": request.made,
+        }
+        limits = _limits(1 << 50)
+        answer = await self._inside("own", plan, request.scratch, binds, limits, request.timeout_s)
         problem = answer.get("problem")
         return None if problem is None else str(problem)
 

@@ -58,6 +58,7 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     root: str | None = None
     tree: str | None = None
     caches: tuple[CacheBind, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 class OpenCache(msgspec.Struct, frozen=True, tag=True):

@@ -1,8 +1,10 @@
 """InputStore in a directory: `blobs/sha256/<hex>`, `trees/<hex>`; everything appears whole or not at all.
 
-Blobs are written beside their place, measured while written, synced and renamed. Trees are filled by the sandbox's
-own user under a name that starts with `.new-` and renamed; after the machine was restarted they are made anew, since
-their files were not synced one by one.
+Blobs are written beside their place, measured while written, and renamed; they go to the disk meanwhile and afterwards,
+and until they are there a marker says so (see `unsettled`). Trees are filled by the sandbox's own user under a name that
+starts with `.new-` and renamed; after the machine was restarted they are made anew, since their files were not synced.
+
+Source: docs/adr/0024-inputs-are-used-before-they-are-on-the-disk.md
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from liftlock.adapters.store_files.directories import sync_directory
 from liftlock.adapters.store_files.measuring import Measuring
 from liftlock.adapters.store_files.trees import FileTrees
+from liftlock.adapters.store_files.unsettled import Unsettled
 from liftlock.adapters.store_files.writing import Writing
 from liftlock.ports.entropy import Entropy
 from liftlock.ports.input_store import Blob, StoreDamagedError
@@ -50,6 +52,7 @@ class FileInputStore:
             path.mkdir(parents=True, exist_ok=True, mode=0o755)
         for left in self._fresh.iterdir():
             left.unlink()
+        self._unsettled = Unsettled(directory / "unsettled", self._blobs)
         self._bytes = sum(entry.stat().st_size for entry in os.scandir(self._blobs))
         self._trees = FileTrees(directory, entropy, max_bytes=max_tree_bytes)
 
@@ -73,9 +76,12 @@ class FileInputStore:
             target = self._blobs / measured
             if not target.exists():
                 self._bytes += measuring.size
-            fresh.rename(target)
-            self._stamps[measured] = _stamp(target.stat())
-            sync_directory(self._blobs)
+            self._unsettled.mark(measured)
+            try:
+                fresh.rename(target)
+                self._stamps[measured] = _stamp(target.stat())
+            finally:
+                self._unsettled.settle(measured)
             if sha512 is not None:
                 self._remember(sha512, measured)
             self._make_room()
@@ -99,7 +105,6 @@ class FileInputStore:
                 await writing.take(chunk)
             await writing.finish()
             measuring.check(sha256=sha256, sha512=sha512, size=size)
-            await writing.sync()
         finally:
             await writing.close()
 
@@ -178,6 +183,10 @@ class FileInputStore:
     def commit_tree(self, name: str, digest: str, holder: str, size: int) -> str:
         """Make a complete tree known; see the port."""
         return self._trees.commit(name, digest, holder, size)
+
+    def wait_for_disk(self) -> None:
+        """Return once all blobs are on the disk, for whoever wants to know when; nothing has to wait for it."""
+        self._unsettled.wait()
 
     def release_trees(self, holder: str) -> None:
         """Hold nothing for `holder` any more."""

@@ -10,11 +10,10 @@ import contextlib
 import os
 from pathlib import Path
 
-from liftlock.adapters.store_files.directories import sync_directory
+from liftlock.adapters.store_files.directories import boot_id, sync_directory
 from liftlock.ports.entropy import Entropy
 from liftlock.ports.input_store import InputRejectedError
 
-_BOOT = "/proc/sys/kernel/random/boot_id"
 _IN_THE_MAKING = ".new-"
 
 
@@ -112,7 +111,7 @@ class FileTrees:
             return sum(os.lstat(f"{root}/{file}").st_size for root, _, files in pairs for file in files)
 
     def _forget_those_of_another_boot(self, marker: Path) -> None:
-        boot = Path(_BOOT).read_text(encoding="ascii").strip()
+        boot = boot_id()
         known = marker.read_text(encoding="ascii").strip() if marker.exists() else ""
         if known != boot:
             for tree in self._trees.iterdir():

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from liftlock.domain.inputs.fields import Fields, text, unique, whole, wrong
-from liftlock.domain.inputs.places import BUILD, INPUTS, is_plain, overlaps
+from liftlock.domain.inputs.places import BUILD, INPUTS, is_hidden, is_plain, overlaps
 from liftlock.domain.inputs.policy import PoolPolicy
 from liftlock.domain.scopes.satisfaction import ScopeSet
 from liftlock.errors import InputValidationError
@@ -156,6 +156,6 @@ def _place(value: object, path: str) -> str:
     if not isinstance(value, str) or not value.startswith("/") or not is_plain(value[1:]):
         wrong(path, expected, value)
     top = value.split("/")[1]
-    if top in _TAKEN or value == BUILD or overlaps(value, INPUTS):
+    if top in _TAKEN or value == BUILD or overlaps(value, INPUTS) or is_hidden(value):
         wrong(path, expected, value)
     return value

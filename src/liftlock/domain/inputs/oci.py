@@ -12,6 +12,7 @@ import msgspec
 
 from liftlock.domain.inputs.declarations import Declaration, artifact
 from liftlock.domain.inputs.fields import Fields, text, wrong
+from liftlock.domain.inputs.places import is_plain
 from liftlock.errors import InputValidationError, MalformedPayloadError
 from liftlock.values.json import decode_as
 
@@ -76,11 +77,13 @@ class Descriptor(msgspec.Struct, frozen=True):
 
 
 class ImageConfig(msgspec.Struct, frozen=True):
-    """What of an image's configuration counts here."""
+    """What of an image's configuration counts here. `directory` and `home`: absolute and plain, or None."""
 
     diff_ids: tuple[str, ...]
     env: dict[str, str]
     command: tuple[str, ...]
+    directory: str | None = None
+    home: str | None = None
 
 
 def image(value: object, path: str) -> Image:
@@ -183,17 +186,34 @@ def read_config(content: bytes, *, layers: int, architecture: str) -> ImageConfi
             raise InputValidationError("the image's configuration: expected diff_ids of sha256:…")
     inner = said.get("config")
     inner = inner if isinstance(inner, dict) else {}
-    return ImageConfig(tuple(diff_ids), _environment(inner.get("Env")), _command(inner))
+    said_env = _variables(inner.get("Env"))
+    return ImageConfig(
+        tuple(diff_ids),
+        {
+            name: content
+            for name, content in said_env.items()
+            if name not in _WORKERS_OWN and not name.startswith("TASKCLUSTER_")
+        },
+        _command(inner),
+        _absolute(inner.get("WorkingDir")),
+        _absolute(said_env.get("HOME")),
+    )
 
 
-def _environment(value: object) -> dict[str, str]:
+def _variables(value: object) -> dict[str, str]:
     found = {}
     for one in value if isinstance(value, list) else []:
         if isinstance(one, str) and "\0" not in one:
             name, _, content = one.partition("=")
-            if _VARIABLE.match(name) and name not in _WORKERS_OWN and not name.startswith("TASKCLUSTER_"):
+            if _VARIABLE.match(name):
                 found[name] = content
     return found
+
+
+def _absolute(value: object) -> str | None:
+    """Return an absolute path of plain names without the slash that may end it; None: it is none."""
+    found = value.rstrip("/") if isinstance(value, str) else ""
+    return found if found.startswith("/") and is_plain(found[1:]) else None
 
 
 def _command(config: dict[str, Any]) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from liftlock.domain.inputs.fields import wrong
 
 BUILD = "/build"
 INPUTS = "/inputs"
+OWN = ".root"
+"""Where a scratch holds what its task sees at the top of its root, and not below /build."""
 _MAX_PATH = 1024
 
 
@@ -42,12 +44,25 @@ def mount_path(value: object, path: str) -> str:
 
 def build_path(value: object, path: str) -> str:
     """Read where an input is put, writable: below /build."""
-    return below(BUILD, value, path)
+    found = below(BUILD, value, path)
+    if is_hidden(found):
+        wrong(path, f"a place other than {BUILD}/{OWN}, which is the worker's", value)
+    return found
+
+
+def is_hidden(path: str) -> bool:
+    """Tell whether an absolute path is the worker's own place below /build."""
+    return overlaps(path, f"{BUILD}/{OWN}") and path != BUILD
 
 
 def overlaps(one: str, other: str) -> bool:
     """Tell whether one absolute path is the other, or lies below it."""
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
+def seen_at(path: str) -> str:
+    """Return where the task sees what lies at `path` of its scratch."""
+    return path.removeprefix(OWN) if path.startswith(f"{OWN}/") else f"{BUILD}/{path}"
 
 
 def in_scratch(path: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from liftlock.domain.inputs.fields import wrong
+from liftlock.domain.inputs.own_directories import implied, top_of
 from liftlock.domain.inputs.places import BUILD, is_plain
 from liftlock.domain.inputs.upstream_artifacts import expanded
 from liftlock.errors import InputValidationError
@@ -70,13 +71,30 @@ def _docker(payload: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(caches, dict):
         wrong("payload.cache", "an object of names to paths", caches)
     if caches:
-        payload["caches"] = [{"name": name, "mount": path} for name, path in caches.items()]
+        payload["caches"] = [{"name": name, "mount": _trimmed(path)} for name, path in caches.items()]
     artifacts = payload.get("artifacts")
     if isinstance(artifacts, dict):
         payload["artifacts"] = [_docker_artifact(name, one) for name, one in artifacts.items()]
     if "command" not in payload:
         _refuse("payload.command", "missing; the entry point of an image is not run")
-    return payload
+    return payload | _container(payload)
+
+
+def _container(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return what makes a task find itself as in a container: where it begins, and where else it may write."""
+    listed = [*_places(payload.get("artifacts"), "path"), *_places(payload.get("caches"), "mount")]
+    own = implied(tuple(listed), ())
+    return {"home": "image"} | ({"own": [f"/{name}" for name in own]} if own else {})
+
+
+def _places(found: object, key: str) -> list[str]:
+    items = found if isinstance(found, list) else []
+    return [one[key] for one in items if isinstance(one, dict) and isinstance(one.get(key), str)]
+
+
+def _trimmed(path: object) -> object:
+    """Return a directory's path without the slash that may end it."""
+    return (path.rstrip("/") or path) if isinstance(path, str) else path
 
 
 def _generic(payload: dict[str, Any]) -> dict[str, Any]:
@@ -140,12 +158,15 @@ def _docker_artifact(name: str, value: object) -> dict[str, Any]:
         wrong(f"payload.artifacts.{name}", "an object", value)
     kind = value.get("type")
     path = value.get("path")
-    if kind == "volume":
-        kind = "directory"
-    if not isinstance(path, str) or (path.startswith("/") and not path.startswith(f"{BUILD}/")):
+    if kind in ("volume", "directory"):
+        kind, path = "directory", _trimmed(path)
+    if not isinstance(path, str) or (
+        path.startswith("/") and not path.startswith(f"{BUILD}/") and top_of(path) is None
+    ):
         _refuse(
             f"payload.artifacts.{name}.path",
-            f"{str(path)[:200]!r} lies outside of {BUILD}, the only directory that a task can write to",
+            f"{str(path)[:200]!r} lies where no task can write; expected {BUILD}, /builds/worker or another directory"
+            " that is not the system's",
         )
     made = {"name": name, "path": path, "type": kind}
     return made | ({"expires": value["expires"]} if "expires" in value else {})

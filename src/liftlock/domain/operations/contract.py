@@ -24,17 +24,21 @@ MAX_BYTES: Final = 4 << 30
 _PATH: Final = re.compile(r"[^\x00-\x1f\x7f\\:]{1,1000}\Z")
 
 ContentType = Literal["bytes", "text", "json", "zip", "gzip"]
-Rule = Literal["names", "count", "size", "total", "type", "regular", "digest", "path"]
+Rule = Literal["names", "count", "size", "total", "type", "regular", "digest", "path", "level"]
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Files whose path matches `names` (`*` stays within one part of a path, `**` does not): how many, how large, what."""
+    """Files whose path matches `names` (`*` stays within one part of a path, `**` does not): how many, how large, what.
+
+    `from_level`: the lowest level from which they are carried to stage 2; None: only from stage 2's own and above.
+    """
 
     names: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     type: ContentType = "bytes"
     least: Annotated[int, msgspec.Meta(ge=0, le=MAX_FILES)] = 0
     most: Annotated[int, msgspec.Meta(ge=1, le=MAX_FILES)] = 1
     max_bytes: Annotated[int, msgspec.Meta(ge=1, le=MAX_BYTES)] = 10 << 20
+    from_level: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
 
 
 class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -116,6 +120,30 @@ def violations(contract: Contract, files: Sequence[Crossing]) -> list[Violation]
             found.append(
                 Violation(
                     "count", "", f"{count} files named {item.names}, expected {item.least} to {item.most}"
+                )
+            )
+    return found
+
+
+def not_carried(
+    contract: Contract, files: Sequence[Crossing], *, proven: int, needed: int
+) -> list[Violation]:
+    """Return the files that a stage 2 of level `needed` may not take of a stage 1 that proves level `proven`.
+
+    What a lower level made is no input, unless the contract's item says that it is carried from there.
+    """
+    found = []
+    for one in files:
+        index = _item_of(contract, one.path)
+        carried = None if index is None else contract.files[index].from_level
+        if proven < (needed if carried is None else carried):
+            found.append(
+                Violation(
+                    "level",
+                    one.path,
+                    f"stage 1 proves level {proven}, and stage 2 is of level {needed}: what a lower level made is no"
+                    " input, and the contract carries it"
+                    + (" from no lower one" if carried is None else f" from level {carried} only"),
                 )
             )
     return found

@@ -18,6 +18,7 @@ import yaml
 from liftlock.domain.approvals.people import Approver, parse_approvers
 from liftlock.domain.hooks.trigger_schema import DEFAULT_TRIGGER_SCHEMA
 from liftlock.domain.operations.contract import Contract, check_contract
+from liftlock.domain.provenance.levels import level_of
 from liftlock.errors import InputInvalidError, InputValidationError
 from liftlock.values.json import UNDECODABLE, digest
 
@@ -52,13 +53,14 @@ class StageOne(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 class Privileged(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """What stage 2 does: one of the privileged worker's closed set, its settings, and the secrets that it may open.
 
-    `secrets`: name within the operation → name of the sealed secret.
+    `secrets`: name within the operation → name of the sealed secret. `level`: of what it acts on; None: of its task.
     """
 
     kind: _Kind
     settings: dict[str, Any] = {}
     secrets: dict[_Kind, _Kind] = {}
     queue: _Queue = PRIVILEGED_QUEUE
+    level: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
 
 
 class Approvals(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -96,6 +98,12 @@ class Operation(msgspec.Struct, frozen=True):
     approvals: Approvals
     document: dict[str, Any]
     version: str
+
+    @property
+    def level(self) -> int:
+        """The level of stage 2, which reads files: what is of a lower one crosses only if the contract carries it."""
+        of_task = level_of({"schedulerId": self.stage1.scheduler_id})
+        return of_task if self.stage2.level is None else max(self.stage2.level, of_task)
 
     def takes_ref(self, ref: str) -> bool:
         """Tell whether a request may name the branch `ref`."""

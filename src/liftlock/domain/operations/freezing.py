@@ -16,7 +16,7 @@ import msgspec
 
 from liftlock.domain.approvals.request import FrozenFile, FrozenRequest, FrozenStage
 from liftlock.domain.hooks.definition import CompiledHook
-from liftlock.domain.operations.contract import PREFIX, Contract, Crossing, Violation, violations
+from liftlock.domain.operations.contract import PREFIX, Contract, Crossing, Violation, not_carried, violations
 from liftlock.domain.operations.definition import Operation
 from liftlock.domain.operations.stage_one import Asked, stage_one_task
 from liftlock.domain.provenance.chain import SignedChain, read_chain
@@ -79,7 +79,9 @@ def freeze(
     crossing = crossings(found, stored)
     if isinstance(crossing, Broken):
         return crossing
-    broken = violations(operation.contract, crossing)
+    broken = violations(operation.contract, crossing) or not_carried(
+        operation.contract, crossing, proven=proven_level(found), needed=operation.level
+    )
     if broken:
         return _of(broken[0])
     asked = facts.asked
@@ -185,6 +187,7 @@ def _in_words(contract: Contract) -> tuple[str, ...]:
     return (
         *(
             f"{item.names}: {item.least} to {item.most} files of type {item.type}, each at most {item.max_bytes} bytes"
+            + ("" if item.from_level is None else f", carried from level {item.from_level}")
             for item in contract.files
         ),
         f"at most {contract.max_total_bytes} bytes in all",

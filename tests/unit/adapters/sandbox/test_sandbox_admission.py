@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from liftlock.adapters.sandbox.admission import MAX_BINDS, MAX_DATA_FILE, MAX_STRING, check_tree, plan
+from liftlock.adapters.sandbox.caches import Held
 from liftlock.adapters.sandbox.netns import MAX_LISTENERS
 from liftlock.adapters.sandbox.protocol import Start
 from liftlock.adapters.sandbox.view import Root, View
 from liftlock.errors import SandboxFailedError
-from liftlock.ports.sandbox import MIB, Bind, DataFile, Limits, Listener
+from liftlock.ports.sandbox import MIB, Bind, CacheBind, DataFile, Limits, Listener
 
 START = Start(
     sandbox=1,
@@ -132,3 +133,84 @@ def test_a_tree_in_the_making_has_a_plain_name(name: str) -> None:
     assert check_tree(".new-a_B-9") == ".new-a_B-9"
     with pytest.raises(SandboxFailedError):
         check_tree(name)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    (tmp_path / "scratch/.root/work/in").mkdir(parents=True)
+    return tmp_path / "scratch"
+
+
+def test_directories_of_a_tasks_own_are_shown_at_the_top(view: View, scratch: Path) -> None:
+    """Without this, the refusals below would prove nothing."""
+    start = msgspec.structs.replace(START, own=("work",), cwd="/work/in")
+    planned = plan(start, view, str(scratch))
+    assert planned.own == (Bind(f"{scratch}/.root/work", "/work"),)
+    assert planned.cwd == "/work/in"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "usr",
+        "etc",
+        "proc",
+        "dev",
+        "sys",
+        "run",
+        "build",
+        "inputs",
+        "lib64",
+        "",
+        ".",
+        "..",
+        "a/b",
+        ".root",
+        "a\0",
+    ],
+)
+def test_the_systems_directories_are_never_a_tasks_own(view: View, scratch: Path, name: str) -> None:
+    with pytest.raises(SandboxFailedError, match="cannot be a task's own"):
+        plan(msgspec.structs.replace(START, own=(name,)), view, str(scratch))
+
+
+def test_a_link_in_the_place_of_an_own_directory_is_not_shown(view: View, scratch: Path) -> None:
+    (scratch / ".root/out").symlink_to("/etc")
+    (scratch / ".root/file").write_bytes(b"")
+    for name in ("out", "file", "absent"):
+        with pytest.raises(SandboxFailedError, match=f"the task's own /{name} cannot be shown"):
+            plan(msgspec.structs.replace(START, own=(name,)), view, str(scratch))
+    with pytest.raises(SandboxFailedError, match="twice"):
+        plan(msgspec.structs.replace(START, own=("work", "work")), view, str(scratch))
+    with pytest.raises(SandboxFailedError, match="a tree of the store has no directories"):
+        plan(msgspec.structs.replace(START, own=("work",), tree=".new-x"), view, str(scratch))
+
+
+def test_nothing_but_a_cache_is_placed_in_an_own_directory(view: View, scratch: Path) -> None:
+    changes: list[dict[str, Any]] = [
+        {"binds": (Bind("/store/tree", "/work/in"),)},
+        {"files": (DataFile("/work/x", b""),)},
+        {"binds": (Bind("/store/tree", "/work"),)},
+        {"caches": (CacheBind("c", "/work"),)},
+    ]
+    held = {"c": Held("e", "/held/c", 0, 1, 1)}
+    for change in changes:
+        with pytest.raises(SandboxFailedError, match="nothing can be placed at '/work"):
+            plan(msgspec.structs.replace(START, own=("work",), **change), view, str(scratch), held)
+    (scratch / ".root/work/out").symlink_to("/etc")
+    start = msgspec.structs.replace(START, own=("work",), caches=(CacheBind("c", "/work/out/c"),))
+    with pytest.raises(SandboxFailedError, match="a cache cannot be placed at '/work/out/c'"):
+        plan(start, view, str(scratch), held)
+    for place in ("/work/in/c", "/work/in"):
+        start = msgspec.structs.replace(START, own=("work",), caches=(CacheBind("c", place),))
+        assert plan(start, view, str(scratch), held).caches == (Bind("/held/c", place),)
+
+
+@pytest.mark.parametrize("directory", ["/work/gone", "/work/out", "/work/file"])
+def test_a_command_begins_at_the_top_of_an_own_directory_that_lost_its_place(
+    view: View, scratch: Path, directory: str
+) -> None:
+    (scratch / ".root/work/out").symlink_to("/etc")
+    (scratch / ".root/work/file").write_bytes(b"")
+    start = msgspec.structs.replace(START, own=("work",), cwd=directory)
+    assert plan(start, view, str(scratch)).cwd == "/work"

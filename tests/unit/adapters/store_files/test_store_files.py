@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from liftlock.adapters.store_files.directories import boot_id
 from liftlock.adapters.store_files.store import KEPT_S, FileInputStore
+from liftlock.adapters.store_files.unsettled import Unsettled
 from liftlock.adapters.store_files.wheelhouse import DirectoryWheelhouse
 from liftlock.adapters.store_files.writing import BATCH_BYTES
 from liftlock.adapters.system.entropy import SystemEntropy
@@ -75,6 +77,42 @@ def test_what_a_crash_left_is_cleared(tmp_path: Path) -> None:
     (tmp_path / "incoming" / "half").write_bytes(b"x")
     store(tmp_path)
     assert files(tmp_path) == ["boot"]
+
+
+async def test_a_blob_has_a_marker_until_it_is_on_the_disk(tmp_path: Path) -> None:
+    settling = store(tmp_path)
+    await settling.add(chunks(b"hello"), what="x", max_bytes=5)
+    settling.wait_for_disk()
+    assert list((tmp_path / "unsettled").iterdir()) == []
+    assert await store(tmp_path).verified(DIGEST) is not None
+
+
+async def test_what_was_not_on_the_disk_when_the_machine_stopped_is_gone(tmp_path: Path) -> None:
+    for text, stays in (("another start", False), ("", False), (boot_id(), True)):
+        writing = store(tmp_path)
+        await writing.add(chunks(b"hello"), what="x", max_bytes=5)
+        await writing.add(chunks(b"other"), what="y", max_bytes=5)
+        writing.wait_for_disk()
+        (tmp_path / "unsettled" / DIGEST).write_text(text)  # as if it had not got there
+        again = store(tmp_path)
+        assert (again.blob(DIGEST) is not None) is stays
+        assert again.blob(hashlib.sha256(b"other").hexdigest()) is not None
+        again.wait_for_disk()
+        assert list((tmp_path / "unsettled").iterdir()) == []
+
+
+async def test_a_blob_that_is_written_anew_while_it_goes_to_the_disk_keeps_its_marker(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "x").write_bytes(b"x")
+    markers = Unsettled(tmp_path / "unsettled", tmp_path / "blobs")
+    markers.mark("x")
+    markers.mark("x")
+    markers.settle("x")
+    markers.wait()
+    assert (tmp_path / "unsettled" / "x").read_text() == boot_id()
+    markers.settle("x")
+    markers.wait()
+    assert not (tmp_path / "unsettled" / "x").exists()
 
 
 def test_a_tree_is_known_once_it_is_complete(tmp_path: Path) -> None:

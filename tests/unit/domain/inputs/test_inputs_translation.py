@@ -47,6 +47,28 @@ def test_a_docker_worker_payload_is_translated() -> None:
     assert (found.api_proxy, found.retry_codes) == (True, {4})
     [artifact] = found.artifacts
     assert (artifact.name, artifact.path, artifact.type) == ("public/build", "out", "directory")
+    assert (found.home, found.own) == ("image", ())
+
+
+def test_artifacts_and_caches_of_docker_worker_may_lie_where_its_tasks_have_them() -> None:
+    found = read(
+        image="host.example/x@sha256:" + DIGEST,
+        artifacts={
+            "public/build": {"type": "directory", "path": "/builds/worker/artifacts/"},
+            "public/log": {"type": "volume", "path": "/builds/worker/logs"},
+            "public/one": {"type": "file", "path": "/tmp/one.txt"},
+            "public/own": {"type": "file", "path": "/build/out"},
+        },
+        cache={"deps-v1": "/work/checkouts/"},
+    )
+    assert found.own == ("builds", "tmp", "work")
+    assert [(one.path, one.type) for one in found.artifacts] == [
+        (".root/builds/worker/artifacts", "directory"),
+        (".root/builds/worker/logs", "directory"),
+        (".root/tmp/one.txt", "file"),
+        ("out", "file"),
+    ]
+    assert found.caches[0].path == "/work/checkouts"
 
 
 def test_an_image_by_digest_stays_one_and_a_tag_is_refused() -> None:
@@ -161,8 +183,16 @@ def test_caches_of_both_workers_become_caches() -> None:
         ),
         ({"osGroups": ["docker"]}, "payload.osGroups: can't be honoured"),
         (
-            {"artifacts": {"public/a": {"type": "file", "path": "/builds/worker/a"}}},
-            "payload.artifacts.public/a.path: can't be honoured: '/builds/worker/a' lies outside of /build",
+            {"artifacts": {"public/a": {"type": "file", "path": "/usr/share/a"}}},
+            "payload.artifacts.public/a.path: can't be honoured: '/usr/share/a' lies where no task can write",
+        ),
+        (
+            {"artifacts": {"public/a": {"type": "directory", "path": "/builds/../etc"}}},
+            "payload.artifacts.public/a.path: can't be honoured: '/builds/../etc' lies where no task can write",
+        ),
+        (
+            {"artifacts": {"public/a": {"type": "file", "path": "/builds/worker/a/"}}},
+            "payload.artifacts.public/a.path: can't be honoured: '/builds/worker/a/' lies where no task can write",
         ),
         ({"image": {"type": "oci-magic"}}, "payload.image.type"),
     ],
