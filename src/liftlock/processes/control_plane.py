@@ -6,6 +6,7 @@ It imports everything first, then becomes its own user, and only then opens its 
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import os
 import socket
@@ -28,6 +29,8 @@ from liftlock.processes.parts.foundation import check_keys
 from liftlock.processes.privileges import die_with_parent, drop_to
 
 DATABASE_FILE = "liftlock.db"
+_COLLECT_AFTER = (50_000, 20, 100)
+"""Objects, and rounds of the younger generations, after which cycles are looked for: a request makes few that last."""
 
 
 def main() -> None:
@@ -70,6 +73,13 @@ async def open_engine(database: str | None, directory: Path, wakeups: InProcessW
     return await PostgresEngine.open(database, wakeups)
 
 
+def _leave_lasting_objects_alone() -> None:
+    """Keep the collector of cycles from walking code, routes and schemas again and again, which stops everything else."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
+
+
 async def run(told: settings.ControlPlaneSettings) -> None:
     """Serve until asked to end."""
     stop = serving.stop_on_signals()
@@ -79,6 +89,7 @@ async def run(told: settings.ControlPlaneSettings) -> None:
         await check_keys(Path(told.directory), engine)
         await login.offer_first(told, engine, SystemClock())
         plane = wiring.build(told, engine, wakeups, SystemClock(), SystemEntropy())
+        _leave_lasting_objects_alone()
         background = [asyncio.create_task(loops.run(loop, wakeups)) for loop in plane.loops]
         try:
             with socket.socket(fileno=told.listen_fd) as listening:

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from prometheus_client import CollectorRegistry, generate_latest
 
 from liftlock.errors import LiftlockError
-from liftlock.web.dispatch import Api, Receive, Scope, Send
+from liftlock.web.dispatch import Api
+from liftlock.web.exchange import Receive, Scope, Send
 from liftlock.web.pages.site import Site
 from liftlock.web.third_party_endpoints import CREDENTIALS, TOKEN, ThirdPartyEndpoints
 
@@ -47,7 +48,8 @@ class App:
             site: The pages: everything that is none of the others.
             third_parties: What programs that act for people call.
         """
-        self._api = api
+        self.api = api
+        """Answers everything below `/api/`; a server may call it without this application."""
         self._documents = documents
         self._registry = registry
         self._ready = ready
@@ -59,7 +61,7 @@ class App:
             return
         path = scope["path"]
         if path.startswith("/api/"):
-            await self._api(scope, receive, send)
+            await self.api(scope, receive, send)
         elif path in (TOKEN, CREDENTIALS):
             await self._third_parties(scope, receive, send)
         elif path in self._documents:

@@ -7,13 +7,11 @@ body arrives, some byte must come every `BODY_IDLE_LIMIT_S`. A reader that takes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from liftlock.web.dispatch import WHOLE_ANSWER
+from liftlock.web.direct import MAX_DIRECT_BYTES, DirectExchange, Serving
 
 HEAD_LIMIT_S = 10.0
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -21,6 +19,7 @@ BODY_IDLE_LIMIT_S = 30.0
 FIRST_BYTE_LIMIT_S = 20.0
 WRITE_LIMIT_S = 60.0
 """So long a reader may take nothing of what waits for it; a connection is not worth more memory."""
+_API = b"/api/"
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -32,7 +31,12 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._alarm: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._in_head = False
+        self._in_body = False
         self._head_bytes = 0
+        self._api: Serving | None = getattr(self.app, "api", None)
+        self._direct: DirectExchange | None = None
+        self._default_headers: object = None
+        self._default_lines = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn narrows it too
         super().connection_made(transport)
@@ -57,42 +61,122 @@ class DeadlineProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head:
             self._count(len(data))
-        elif self._receiving_body():
+        elif self._in_body:
             self._arm(BODY_IDLE_LIMIT_S)
         if not self.transport.is_closing():
             super().data_received(data)
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._direct = None
         self._in_head = True
         self._head_bytes = 0
         self._arm(HEAD_LIMIT_S)
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url))
-        super().on_url(url)
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head, self._in_body = False, True
         self._arm(BODY_IDLE_LIMIT_S)
+        if self._is_direct():
+            method = self.parser.get_method().decode("ascii")
+            self._direct = DirectExchange(self, method, self.url, self.headers, self.scheme or "http")
+            self._direct.keep_alive = (
+                self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+            )
+            self.cycle = self._direct  # type: ignore[assignment] # it has what uvicorn's protocol uses of a cycle
+            return
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # makes what ASGI needs, and forgets what was received
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
         super().on_headers_complete()
-        self.scope["extensions"] = {WHOLE_ANSWER: {"send": partial(_answer_whole, self.cycle)}}
+
+    def _is_direct(self) -> bool:
+        """Tell whether the request is one for the API, with a small body of known length, and none is under way."""
+        if self._api is None or not self.url.startswith(_API) or b"#" in self.url or not self.url.isascii():
+            return False
+        if self.expect_100_continue or self.parser.should_upgrade():
+            return False
+        under_way: RequestResponseCycle | None = self.cycle
+        if under_way is not None and not under_way.response_complete:
+            return False
+        for name, value in self.headers:
+            if name == b"transfer-encoding" or (name == b"content-length" and not _is_small(value)):
+                return False
+        return True
+
+    def on_body(self, body: bytes) -> None:
+        if self._direct is None:
+            super().on_body(body)
+        else:
+            self._direct.add(body)
 
     def on_message_complete(self) -> None:
+        self._in_body = False
         self._disarm()
-        super().on_message_complete()
+        if self._direct is None or self._api is None:
+            super().on_message_complete()
+            return
+        task = self.loop.create_task(self._direct.answer(self._api))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self._in_head and not self._in_body:
+            self._arm(self.timeout_keep_alive)
+
+    def date_line(self) -> bytes:
+        """Return the header lines that every answer has; they are made once a second."""
+        headers = self.server_state.default_headers
+        if headers is not self._default_headers:
+            self._default_headers = headers
+            self._default_lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        return self._default_lines
+
+    def make_cycle(self, exchange: DirectExchange) -> RequestResponseCycle:
+        """Return uvicorn's cycle for the rest of a request whose body has been taken."""
+        cycle = RequestResponseCycle(
+            scope={"method": exchange.method},  # type: ignore[typeddict-item] # nothing else of it is read
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=exchange.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.more_body = False
+        cycle.disconnected = exchange.disconnected
+        under_way: object = self.cycle
+        if under_way is exchange:
+            self.cycle = cycle
+        return cycle
 
     def _moves(self) -> None:
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
-
-    def _receiving_body(self) -> bool:
-        return self._deadline is not None
 
     def _count(self, size: int) -> None:
         """Count a head's bytes, some twice: as they arrive in pieces and as they are parsed."""
@@ -122,24 +206,5 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._alarm = self.loop.call_later(min(left, HEAD_LIMIT_S), self._ring)
 
 
-def _answer_whole(
-    cycle: RequestResponseCycle, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
-) -> bool:
-    """Write a whole answer at once, which spares most of what two ASGI messages cost; False: it can't be done now.
-
-    Args:
-        headers: Lower-case names, and values without control characters; `content-length` among them if there is a body.
-    """
-    if cycle.response_started or cycle.disconnected or cycle.flow.write_paused:
-        return False
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
-    if not cycle.keep_alive:
-        lines.append(b"connection: close\r\n")
-    cycle.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[status], b"".join(lines), body))
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    return True
+def _is_small(length: bytes) -> bool:
+    return length.isdigit() and len(length) < 10 and int(length) <= MAX_DIRECT_BYTES

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, TypeVar
 
 from liftlock.adapters.sql.engine import Engine
-from liftlock.adapters.sql.script import Script, Sql
+from liftlock.adapters.sql.script import Rows, Script, Sql
 from liftlock.domain.audit.entry import Row, leaf_of
 from liftlock.domain.audit.tiles import WIDTH, TileId, Walk, consistency, grow, inclusion, parts, root
 from liftlock.domain.audit.verification import Sequenced
@@ -17,6 +17,8 @@ from liftlock.ports.audit_store import AuditFilter, LogKey, PlacedRow, StoredChe
 T = TypeVar("T")
 
 _COLUMNS: Final = "id, at, actor, action, subject, verdict, details, authority"
+_IN_TREE: Final = "CASE WHEN seq < (SELECT size FROM audit_tree WHERE id = 1) THEN seq END"
+"""A row's place once its leaf is in the tree."""
 _ABOVE: Final = "\U0010ffff"
 _HOUR_MS: Final = 3_600_000
 _PLACE: Final = (
@@ -34,12 +36,13 @@ class SqlAuditStore:
         self._engine = engine
 
     async def sequence(self, limit: int) -> int:
-        def waiting() -> Script[bool]:
-            return bool((yield Sql("SELECT 1 FROM audit WHERE seq IS NULL LIMIT 1")))
+        placed_at_once = self._engine.dialect == "sqlite"
 
         def script() -> Script[int]:
             size = (yield Sql("SELECT size FROM audit_tree WHERE id = 1 {for_update}"))[0][0]
-            rows = sorted((yield Sql(_PLACE, (size, limit))))
+            rows = (yield from _placed(size, limit)) if placed_at_once else []
+            if not rows:
+                rows = sorted((yield Sql(_PLACE, (size, limit))))
             changed = yield from _walk(grow(size, [leaf_of(Row(*row[1:])) for row in rows]))
             for tile, hashes in changed.items():
                 yield Sql(
@@ -50,7 +53,7 @@ class SqlAuditStore:
             yield Sql("UPDATE audit_tree SET size = $1 WHERE id = 1", (size + len(rows),))
             return len(rows)
 
-        return await self._engine.write(script, None) if await self._engine.read(waiting) else 0
+        return await self._engine.write(script, None) if await self._engine.read(_any_waits) else 0
 
     async def size(self) -> int:
         return await self._engine.read(_size)
@@ -59,7 +62,7 @@ class SqlAuditStore:
         def script() -> Script[list[PlacedRow]]:
             where, args = _where(wanted)
             rows = yield Sql(
-                f"SELECT seq, {_COLUMNS} FROM audit WHERE id < $1{where} ORDER BY id DESC LIMIT $2",  # noqa: S608 -- constants
+                f"SELECT {_IN_TREE}, {_COLUMNS} FROM audit WHERE id < $1{where} ORDER BY id DESC LIMIT $2",  # noqa: S608 -- constants
                 (before, limit, *args),
             )
             return [PlacedRow(row[0], Row(*row[1:])) for row in rows]
@@ -144,6 +147,32 @@ class SqlAuditStore:
             return len(rows)
 
         return await self._engine.write(script, None)
+
+
+def _any_waits() -> Script[bool]:
+    rows = yield Sql(
+        "SELECT 1 WHERE EXISTS (SELECT 1 FROM audit WHERE seq IS NULL)"
+        " OR EXISTS (SELECT 1 FROM audit WHERE seq >= (SELECT size FROM audit_tree WHERE id = 1))"
+    )
+    return bool(rows)
+
+
+def _placed(size: int, limit: int) -> Script[Rows]:
+    """Return up to `limit` rows, place first, that got their places when they were inserted and are not in the tree yet.
+
+    If a place is missing among them, or a row has none (it is from an older version), all of them lose theirs, to be
+    placed again in the order of their ids: what is in the tree has no gaps.
+    """
+    loose = yield Sql("SELECT 1 FROM audit WHERE seq IS NULL LIMIT 1")
+    if not loose:
+        rows = yield Sql(
+            f"SELECT seq, {_COLUMNS} FROM audit WHERE seq >= $1 ORDER BY seq LIMIT $2",  # noqa: S608 -- constants
+            (size, limit),
+        )
+        if [row[0] for row in rows] == list(range(size, size + len(rows))):
+            return rows
+    yield Sql("UPDATE audit SET seq = NULL WHERE seq >= $1", (size,))
+    return []
 
 
 def _walk(walk: Walk[T]) -> Script[T]:

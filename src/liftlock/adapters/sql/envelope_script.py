@@ -56,8 +56,8 @@ def audit_rows(records: Sequence[AuditRecord], at_ms: int) -> Each:
 def audit_rows_at(records: Sequence[tuple[AuditRecord, int]]) -> Each:
     """Return what inserts each of `records`, with its time in milliseconds since 1970."""
     return Each(
-        "INSERT INTO audit(at, actor, action, subject, verdict, details, authority)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO audit(at, actor, action, subject, verdict, details, authority, seq)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, {audit_place})",
         [
             (
                 at_ms,

@@ -18,7 +18,11 @@ T = TypeVar("T")
 
 
 class Sql(NamedTuple):
-    """One statement. Parameters are `$1`, `$2`, …; `{for_update}`, `{for_share}` and `{skip_locked}` lock rows on PostgreSQL."""
+    """One statement. Parameters are `$1`, `$2`, …; marks differ by database.
+
+    `{for_update}`, `{for_share}` and `{skip_locked}` lock rows on PostgreSQL. `{audit_place}` is the next place in the
+    audit log on SQLite, where only one writes, and NULL on PostgreSQL, where places are given after the fact.
+    """
 
     text: str
     args: tuple[Any, ...] = ()
@@ -46,22 +50,29 @@ class Wake(NamedTuple):
 
 Script = Generator[Sql | Each | Hold | Wake, Rows, T]
 
-_LOCKS = {
+_POSTGRESQL = {
     "for_update": "FOR UPDATE",
     "for_share": "FOR SHARE",
     "skip_locked": "FOR UPDATE SKIP LOCKED",
+    "audit_place": "NULL",
 }
-_MARK = re.compile(r"\{(for_update|for_share|skip_locked)\}")
+_SQLITE = {
+    "for_update": "",
+    "for_share": "",
+    "skip_locked": "",
+    "audit_place": "(SELECT coalesce(max(seq), -1) + 1 FROM audit WHERE seq IS NOT NULL)",
+}
+_MARK = re.compile(r"\{(for_update|for_share|skip_locked|audit_place)\}")
 _PARAMETER = re.compile(r"\$(\d+)")
 
 
 @lru_cache(maxsize=1024)
 def for_sqlite(text: str) -> str:
     """Return `text` as SQLite reads it."""
-    return _PARAMETER.sub(r"?\1", _MARK.sub("", text))
+    return _PARAMETER.sub(r"?\1", _MARK.sub(lambda found: _SQLITE[found[1]], text))
 
 
 @lru_cache(maxsize=1024)
 def for_postgresql(text: str) -> str:
     """Return `text` as PostgreSQL reads it."""
-    return _MARK.sub(lambda found: _LOCKS[found[1]], text)
+    return _MARK.sub(lambda found: _POSTGRESQL[found[1]], text)

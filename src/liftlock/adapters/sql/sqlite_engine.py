@@ -22,6 +22,7 @@ import structlog
 from liftlock.adapters.sql.envelope_script import guards, trail
 from liftlock.adapters.sql.joint import ALONE, MAX_TOGETHER, Join, Joint, Party, together
 from liftlock.adapters.sql.script import Dialect, Each, Hold, Rows, Script, Sql, Wake, for_sqlite
+from liftlock.adapters.sql.sqlite_checkpoints import Checkpoints
 from liftlock.errors import LiftlockError, StorageError
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.wakeups import Wakeups
@@ -82,6 +83,7 @@ class SqliteEngine:
         self._wakeups = wakeups
         self._writer = connect(path)
         self._reader = connect(path, read_only=True)
+        self._checkpoints = Checkpoints(self._writer, connect(path))
         self._orders: deque[_Order] = deque()
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-commit")
         self._running: asyncio.Task[None] | None = None
@@ -120,6 +122,7 @@ class SqliteEngine:
         if self._running is not None:
             await self._running
         self._committer.shutdown()
+        await self._checkpoints.close()
         self._writer.close()
         self._reader.close()
 
@@ -135,13 +138,18 @@ class SqliteEngine:
         try:
             execute("BEGIN IMMEDIATE")
             outcomes = _attempt_all(batch, self._writer)
-            await self._loop.run_in_executor(self._committer, execute, "COMMIT")
+            await self._loop.run_in_executor(self._committer, self._commit)
         except apsw.Error as error:
             with contextlib.suppress(apsw.Error):
                 execute("ROLLBACK")
             failure = StorageError(f"SQLite could not commit, nothing took effect: {error}")
             return [_Outcome(order.future, None, failure, []) for order in batch]
+        self._checkpoints.look()
         return outcomes
+
+    def _commit(self) -> None:
+        self._writer.execute("COMMIT")
+        self._checkpoints.after_commit()
 
     def _settle(self, outcomes: list[_Outcome]) -> None:
         for future, value, error, wakes in outcomes:
