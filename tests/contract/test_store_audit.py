@@ -215,3 +215,30 @@ def test_a_place_is_given_to_one_row_only(tmp_path: Path) -> None:
     with pytest.raises(apsw.ConstraintError):
         connection.execute(insert)
     connection.close()
+
+
+async def test_a_place_that_is_missing_among_rows_outside_the_tree_is_closed_by_the_next_row(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "liftlock.db"
+    await migrate_sqlite(path)
+    engine = SqliteEngine(path, InProcessWakeups())
+    store = SqlAuditStore(engine)
+    for number in range(2):
+        await write(engine, number)
+    assert await store.sequence(100) == 2
+    for number in range(2, 6):
+        await write(engine, number)
+    rows = await store.rows(AuditFilter(), before=1 << 60, limit=10)
+    assert [each.seq for each in rows] == [None, None, None, None, 1, 0]
+    connection = connect(path)
+    connection.execute("DELETE FROM audit WHERE id = ?", (rows[2].row.id,)).fetchall()
+    connection.close()
+    assert await store.sequence(2) == 2
+    await write(engine, 6)
+    assert await store.sequence(100) == 2
+    assert await store.sequence(100) == 0
+    entries = await store.entries(0, 10)
+    assert [each.seq for each in entries] == list(range(6))
+    assert verify(entries, ()).ok
+    await engine.close()

@@ -29,7 +29,7 @@ from liftlock.processes.parts.foundation import check_keys
 from liftlock.processes.privileges import die_with_parent, drop_to
 
 DATABASE_FILE = "liftlock.db"
-_COLLECT_AFTER = (50_000, 20, 100)
+_COLLECT_AFTER = (5_000, 20, 100)
 """Objects, and rounds of the younger generations, after which cycles are looked for: a request makes few that last."""
 
 

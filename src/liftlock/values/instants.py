@@ -15,6 +15,7 @@ from liftlock.errors import InputInvalidError
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _CANONICAL_CHARS = len("2026-01-31T12:00:00.000Z")
+_MOST_CHARS = len("2026-01-31T12:00:00.000000000+00:00")
 _FORM = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})\Z", re.ASCII)
 
 
@@ -33,15 +34,15 @@ def format_instant(instant: datetime) -> str:
     return format_ms((instant - _EPOCH) // _MILLISECOND)
 
 
+@lru_cache(maxsize=4096)
 def format_ms(ms: int) -> str:
-    """Return the wire form of `ms` milliseconds since 1970."""
+    """Return the wire form of `ms` milliseconds since 1970; the same few are written again and again."""
     seconds, fraction = divmod(ms, 1000)
     return f"{_to_the_second(seconds)}.{fraction:03d}Z"
 
 
 @lru_cache(maxsize=4096)
 def _to_the_second(seconds: int) -> str:
-    """Return date and time; the same few seconds are written again and again, and making the text costs microseconds."""
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
@@ -51,15 +52,21 @@ def parse_instant(text: str, *, what: str = "time") -> datetime:
     Raises:
         InputInvalidError: `text` is no RFC 3339 date-time with an offset; `what` is named in the message.
     """
-    if _FORM.match(text) is None:
+    if len(text) > _MOST_CHARS or _FORM.match(text) is None:
         raise InputInvalidError(f"{what}: expected a time like 2026-01-31T12:00:00.000Z, got {text[:64]!r}")
     try:
-        if len(text) == _CANONICAL_CHARS and text[-1] == "Z":
-            return datetime.fromisoformat(text)
-        head, fraction, offset = _split(text)
-        return datetime.fromisoformat(head + fraction + offset).astimezone(UTC)
+        return _parsed(text)
     except (ValueError, OverflowError) as error:
         raise InputInvalidError(f"{what}: {text!r} is no valid date and time ({error})") from error
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> datetime:
+    """Return the instant; tasks of one group name the same few."""
+    if len(text) == _CANONICAL_CHARS and text[-1] == "Z":
+        return datetime.fromisoformat(text)
+    head, fraction, offset = _split(text)
+    return datetime.fromisoformat(head + fraction + offset).astimezone(UTC)
 
 
 def _split(text: str) -> tuple[str, str, str]:

@@ -170,6 +170,8 @@ def _query(exchange: Exchange, route: Route) -> dict[str, str]:
         RequestArgumentsError: an option is unknown or stands twice.
     """
     found: dict[str, str] = {}
+    if not exchange.query_string:
+        return found
     for name, value in parse_qsl(exchange.query_string, keep_blank_values=True):
         if name == "bewit":
             continue

@@ -75,7 +75,10 @@ def audit_rows_at(records: Sequence[tuple[AuditRecord, int]]) -> Each:
 
 def outbox_rows(events: Sequence[Event]) -> Each:
     """Return what inserts each of `events` into the outbox."""
-    return Each(
-        "INSERT INTO outbox(topic, key, body) VALUES ($1, $2, $3)",
-        [(event.topic, event.key, encode(event.body).decode()) for event in events],
-    )
+    rows: list[tuple[str, str, str]] = []
+    last: Event | None = None
+    for event in events:
+        alike = last is not None and event.body is last.body
+        rows.append((event.topic, event.key, rows[-1][2] if alike else encode(event.body).decode()))
+        last = event
+    return Each("INSERT INTO outbox(topic, key, body) VALUES ($1, $2, $3)", rows)

@@ -1,7 +1,7 @@
 """Operations done for several callers in one go: one statement for all of them in place of one for each.
 
 A joint script handles the plain case only. A caller whose case is not plain is answered `ALONE`, and nothing was
-written for it; if the script raises `UnjoinedError`, that holds for all of them. Whoever is alone then runs its own
+written for it; if the script raises `UnjoinedError` or breaks a key, that holds for all of them. Whoever is alone then runs its own
 script, which has the full text of every refusal. So a joint script never refuses anybody, and needs no message.
 """
 
@@ -40,6 +40,8 @@ class Party(NamedTuple):
     envelope: Envelope
 
 
+_INSERT_NONCE: Final = "INSERT INTO request_nonce(bucket, client_id, ts, nonce) VALUES ($1, $2, $3, $4)"
+
 Joint = Callable[[Dialect, Sequence[Party]], Script[list[Any]]]
 """Gives one answer for each party, in their order: what the party's own script would, or ALONE."""
 
@@ -58,20 +60,21 @@ def together(joint: Joint, dialect: Dialect, parties: Sequence[Party]) -> Script
         party.envelope for party, answer in zip(parties, answers, strict=True) if answer is not ALONE
     ]
     if envelopes:
-        yield from _guards(envelopes)
+        yield from _guards(dialect, envelopes)
         yield from trail(envelopes)
     return answers
 
 
-def _guards(envelopes: Sequence[Envelope]) -> Script[None]:
+def _guards(dialect: Dialect, envelopes: Sequence[Envelope]) -> Script[None]:
     """Insert every nonce and compare every access version; raises UnjoinedError unless all are as they should be."""
-    nonces = [envelope.nonce for envelope in envelopes if envelope.nonce is not None]
-    fresh = yield Each(
-        "INSERT INTO request_nonce(bucket, client_id, ts, nonce) VALUES ($1, $2, $3, $4)"
-        " ON CONFLICT DO NOTHING RETURNING 1",
-        [(nonce.ts // NONCE_BUCKET_S, nonce.client_id, nonce.ts, nonce.nonce) for nonce in nonces],
-    )
-    if len(fresh) != len(nonces):
+    nonces = [
+        (nonce.ts // NONCE_BUCKET_S, nonce.client_id, nonce.ts, nonce.nonce)
+        for envelope in envelopes
+        if (nonce := envelope.nonce) is not None
+    ]
+    if dialect == "sqlite":
+        yield Each(_INSERT_NONCE, nonces)  # one that is there breaks the key, which undoes all of it too
+    elif len((yield Each(f"{_INSERT_NONCE} ON CONFLICT DO NOTHING RETURNING 1", nonces))) != len(nonces):
         raise UnjoinedError("a request was received before")
     expected = {envelope.access_version for envelope in envelopes} - {None}
     if expected:

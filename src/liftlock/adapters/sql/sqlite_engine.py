@@ -87,6 +87,7 @@ class SqliteEngine:
         self._orders: deque[_Order] = deque()
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-commit")
         self._running: asyncio.Task[None] | None = None
+        self._need_snapshot: set[Any] = set()
         self._closed = False
 
     @property
@@ -94,8 +95,16 @@ class SqliteEngine:
         return "sqlite"
 
     async def read(self, script: Callable[[], Script[T]]) -> T:
-        reader = self._reader
+        reader, code = self._reader, getattr(script, "__code__", None)
         try:
+            # A single statement is consistent by itself, and most reads are one. A script that turns out to have more
+            # begins again in a transaction, and is remembered.
+            if code not in self._need_snapshot:
+                answer = _run_single(script(), reader)
+                if answer is not None:
+                    value: T = answer[0]
+                    return value
+                self._need_snapshot.add(code)
             reader.execute("BEGIN")
             try:
                 return _run(script(), reader, None)
@@ -191,7 +200,7 @@ def _attempt_together(
     except Exception as error:  # noqa: BLE001 -- whatever it is: each caller's own script says it to whom it concerns
         connection.execute("ROLLBACK TO joint")
         connection.execute("RELEASE joint")
-        if not isinstance(error, LiftlockError):
+        if not isinstance(error, LiftlockError | apsw.ConstraintError):
             _log.warning("callers could not be served together", joint=joint.__name__, error=repr(error))
         return [], list(orders)
     connection.execute("RELEASE joint")
@@ -225,6 +234,21 @@ def _attempt(order: _Order, connection: apsw.Connection) -> _Outcome:
     return _Outcome(order.future, value, None, wakes)
 
 
+def _run_single(script: Script[T], connection: apsw.Connection) -> tuple[T] | None:
+    """Return the script's result if it asks for one statement only, else None."""
+    try:
+        step = next(script)
+        if not isinstance(step, Sql):
+            return None
+        script.send(connection.execute(for_sqlite(step.text), step.args).fetchall())
+    except StopIteration as end:
+        result: T = end.value
+        return (result,)
+    finally:
+        script.close()
+    return None
+
+
 def _run(script: Script[T], connection: apsw.Connection, wakes: list[str] | None) -> T:
     """Drive a script to its end: each statement's rows are sent back into it."""
     rows: Rows | None = None
@@ -235,7 +259,11 @@ def _run(script: Script[T], connection: apsw.Connection, wakes: list[str] | None
                 case Sql():
                     rows = connection.execute(for_sqlite(step.text), step.args).fetchall()
                 case Each():
-                    rows = connection.executemany(for_sqlite(step.text), step.rows).fetchall()
+                    rows = (
+                        []
+                        if not step.rows
+                        else connection.executemany(for_sqlite(step.text), step.rows).fetchall()
+                    )
                 case Wake():
                     if wakes is not None:
                         wakes.append(step.channel)

@@ -147,7 +147,10 @@ New = tuple[Definition, Sequence[IndexEntry], frozenset[str], int]
 
 
 def insert_all(dialect: Dialect, new: Sequence[New]) -> Script[list[Task]]:
-    """Insert tasks whose groups are held; return them in order. Of those whose ids exist nothing is there or returned."""
+    """Insert tasks whose groups are held; return them in order.
+
+    Of those whose ids exist nothing is there or returned on PostgreSQL; on SQLite it breaks a key.
+    """
     tasks = [
         _new_task(definition, len(definition.dependencies) - len(met), at) for definition, _, met, at in new
     ]
@@ -156,7 +159,7 @@ def insert_all(dialect: Dialect, new: Sequence[New]) -> Script[list[Task]]:
             _INSERT_ALL_AT_ONCE, [_values_at_once(*pair) for pair in zip(new, tasks, strict=True)]
         )
     else:
-        rows = yield Each(f"{_INSERT_TASK} RETURNING id, task_id", [_values_of(task) for task in tasks])
+        rows = yield from _insert_tasks(tasks)
     numbers: dict[str, int] = {task_id: number for number, task_id in rows}
     made = [pair for pair in zip(new, tasks, strict=True) if pair[1].task_id in numbers]
     for (definition, _, met, _), _task in made:
@@ -169,6 +172,20 @@ def insert_all(dialect: Dialect, new: Sequence[New]) -> Script[list[Task]]:
     for queue_id in {task.task_queue_id for _, task in made if task.progress.state == "pending"}:
         yield Wake(channel(queue_id))
     return [task for _, task in made]
+
+
+def _insert_tasks(tasks: Sequence[Task]) -> Script[Rows]:
+    """Insert the tasks, none of which may be there, and return their numbers and ids.
+
+    The numbers are chosen here, as SQLite would choose them: only one writes, and to be told them costs as much again.
+    """
+    newest = yield Sql("SELECT seq FROM sqlite_sequence WHERE name = 'task'")
+    first = newest[0][0] + 1 if newest else 1
+    yield Each(
+        _INSERT_NUMBERED_TASK,
+        [(*_values_of(task), number) for number, task in enumerate(tasks, first)],
+    )
+    return [(number, task.task_id) for number, task in enumerate(tasks, first)]
 
 
 def _insert_rest(made: Sequence[tuple[New, Task]], numbers: dict[str, int]) -> Script[None]:
@@ -188,16 +205,17 @@ def _events_of(task: Task) -> list[Event]:
     return events_of(("task-defined", "task-pending") if pending else ("task-defined",), task)
 
 
-_INSERT_TASK = (
-    "INSERT INTO task(task_id, queue_id, scheduler_id, project_id, group_id, expires, rank, routes, tags, state,"
-    " runs, retries_left, unmet, retries, deadline, due)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
-    " ON CONFLICT (task_id) DO NOTHING"
+_COLUMNS = (
+    "task_id, queue_id, scheduler_id, project_id, group_id, expires, rank, routes, tags, state,"
+    " runs, retries_left, unmet, retries, deadline, due"
 )
+_VALUES = "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16"
+_INSERT_NUMBERED_TASK = f"INSERT INTO task({_COLUMNS}, id) VALUES ({_VALUES}, $17)"  # noqa: S608 -- constants
+_INSERT_TASK = f"INSERT INTO task({_COLUMNS}) VALUES ({_VALUES}) ON CONFLICT (task_id) DO NOTHING"  # noqa: S608 -- constants
 
 
 def _values_of(task: Task) -> tuple[Any, ...]:
-    """Return the parameters of _INSERT_TASK."""
+    """Return the parameters of _VALUES."""
     progress = task.progress
     return (
         task.task_id,

@@ -30,7 +30,7 @@ def create_together(dialect: Dialect, parties: Sequence[Party]) -> Script[list[A
         plain.setdefault(party.item.definition.task_id, party)
     satisfied = yield from _dependencies([party.item.definition for party in plain.values()])
     plain = {task_id: party for task_id, party in plain.items() if task_id in satisfied}
-    open_groups = yield from _groups([party.item.definition for party in plain.values()])
+    open_groups = yield from _groups(dialect, [party.item.definition for party in plain.values()])
     made = [party for party in plain.values() if _fits(party.item.definition, open_groups)]
     tasks = yield from insert_all(
         dialect,
@@ -62,10 +62,10 @@ def _dependencies(definitions: Sequence[Definition]) -> Script[dict[str, frozens
     return satisfied
 
 
-def _groups(definitions: Sequence[Definition]) -> Script[dict[str, tuple[str, int | None]]]:
+def _groups(dialect: Dialect, definitions: Sequence[Definition]) -> Script[dict[str, tuple[str, int | None]]]:
     """Return schedulerId and sealing time of the groups, held; those that were not there are made.
 
-    A group named after a task is expected to be new; if it is not, it is not in the answer.
+    A group named after a task is expected to be new. If it is not, it is not in the answer, or on SQLite a key breaks.
     """
     shared = sorted({one.task_group_id for one in definitions if one.task_group_id != one.task_id})
     look = "SELECT group_id, scheduler_id, sealed FROM task_group WHERE group_id = $1 {for_share}"
@@ -74,9 +74,12 @@ def _groups(definitions: Sequence[Definition]) -> Script[dict[str, tuple[str, in
     missing = {
         one.task_group_id: one.scheduler_id for one in reversed(definitions) if one.task_group_id not in known
     }
+    insert = "INSERT INTO task_group(group_id, scheduler_id, sealed) VALUES ($1, $2, NULL)"
+    if dialect == "sqlite":
+        yield Each(insert, sorted(missing.items()))
+        return known | {group_id: (scheduler_id, None) for group_id, scheduler_id in missing.items()}
     made: Rows = yield Each(
-        "INSERT INTO task_group(group_id, scheduler_id, sealed) VALUES ($1, $2, NULL)"
-        " ON CONFLICT DO NOTHING RETURNING group_id",
+        f"{insert} ON CONFLICT DO NOTHING RETURNING group_id",
         sorted(missing.items()),
     )
     return known | {group_id: (missing[group_id], None) for (group_id,) in made}

@@ -176,6 +176,8 @@ def take_bewit(resource: str) -> tuple[str, str] | None:
     Raises:
         AuthenticationFailedError: there is more than one.
     """
+    if "bewit=" not in resource:
+        return None
     path, _, query = resource.partition("?")
     options = query.split("&")
     bewits = [option for option in options if option.startswith("bewit=")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from liftlock.domain.scopes.roles import ASSUME
@@ -19,7 +20,18 @@ def authority_of(needs: Iterable[Expression], own: Sequence[str], access_version
     A scope of its own that satisfies a need is named as it is; for what none satisfies directly, the roles that the
     caller assumes are named. With that version of the roles anybody can work out the chain.
     """
-    needed = list(dict.fromkeys(scope for need in needs for scope in _leaves(need)))
+    needed = tuple(dict.fromkeys(scope for need in needs for scope in _leaves(need)))
+    through = (_through if len(needed) <= MAX_NEEDED else _through.__wrapped__)(needed, tuple(own))
+    return {
+        "needed": _short(list(needed), MAX_NEEDED),
+        "through": _short(list(through), MAX_THROUGH),
+        "accessVersion": access_version,
+    }
+
+
+@lru_cache(maxsize=256)
+def _through(needed: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the scopes of `own` that give what is needed; the tasks of one group ask the same again and again."""
     assumed = dict.fromkeys(held for held in own if held.startswith(ASSUME))
     through: dict[str, None] = {}
     for scope in needed:
@@ -29,11 +41,7 @@ def authority_of(needs: Iterable[Expression], own: Sequence[str], access_version
                 break
         else:
             through |= assumed
-    return {
-        "needed": _short(needed, MAX_NEEDED),
-        "through": _short(list(through), MAX_THROUGH),
-        "accessVersion": access_version,
-    }
+    return tuple(through)
 
 
 def _leaves(need: Expression) -> list[str]:
