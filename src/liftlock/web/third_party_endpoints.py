@@ -16,7 +16,7 @@ from liftlock.ports.clock import Clock
 from liftlock.services.third_party_login import ThirdPartyLogin
 from liftlock.values.instants import format_instant
 from liftlock.values.json import encode
-from liftlock.web.dispatch import Receive, Scope, Send
+from liftlock.web.exchange import Receive, Scope, Send
 from liftlock.web.errors import STATUS_OF_CODE
 
 TOKEN: Final = "/login/oauth/token"  # noqa: S105 -- a path
