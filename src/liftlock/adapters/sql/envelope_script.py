@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from liftlock.adapters.sql.records import script_of
 from liftlock.adapters.sql.script import Each, Rows, Script, Sql, Wake
@@ -39,8 +40,17 @@ def guards(envelope: Envelope) -> Script[None]:
 
 def trail(envelopes: Sequence[Envelope]) -> Script[None]:
     """Insert the audit records, the outbox rows and the further records."""
-    audit = [(record, to_ms(envelope.now)) for envelope in envelopes for record in envelope.audit]
-    yield audit_rows_at(audit)
+    yield audit_rows_at(audit_of(envelopes))
+    yield from after_audit(envelopes)
+
+
+def audit_of(envelopes: Sequence[Envelope]) -> list[tuple[AuditRecord, int]]:
+    """Return the audit records of all envelopes, each with its time in milliseconds since 1970."""
+    return [(record, to_ms(envelope.now)) for envelope in envelopes for record in envelope.audit]
+
+
+def after_audit(envelopes: Sequence[Envelope]) -> Script[None]:
+    """Insert the outbox rows and the further records."""
     events = [event for envelope in envelopes for event in envelope.events]
     if events:
         yield outbox_rows(events)
@@ -58,19 +68,24 @@ def audit_rows_at(records: Sequence[tuple[AuditRecord, int]]) -> Each:
     return Each(
         "INSERT INTO audit(at, actor, action, subject, verdict, details, authority, seq)"
         " VALUES ($1, $2, $3, $4, $5, $6, $7, {audit_place})",
-        [
-            (
-                at_ms,
-                record.actor,
-                record.action,
-                record.subject,
-                record.verdict,
-                encode(record.details).decode(),
-                encode(record.authority).decode(),
-            )
-            for record, at_ms in records
-        ],
+        audit_values(records),
     )
+
+
+def audit_values(records: Sequence[tuple[AuditRecord, int]]) -> list[tuple[Any, ...]]:
+    """Return time, actor, action, subject, verdict, details and authority of each of `records`."""
+    return [
+        (
+            at_ms,
+            record.actor,
+            record.action,
+            record.subject,
+            record.verdict,
+            encode(record.details).decode(),
+            encode(record.authority).decode(),
+        )
+        for record, at_ms in records
+    ]
 
 
 def outbox_rows(events: Sequence[Event]) -> Each:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from liftlock.adapters.sql.envelope_script import NONCE_BUCKET_S, trail
+from liftlock.adapters.sql.envelope_script import NONCE_BUCKET_S, after_audit, audit_of, audit_values, trail
 from liftlock.adapters.sql.script import Dialect, Each, Script, Sql
 from liftlock.errors import StorageError
 from liftlock.ports.envelope import Envelope
@@ -40,8 +40,6 @@ class Party(NamedTuple):
     envelope: Envelope
 
 
-_INSERT_NONCE: Final = "INSERT INTO request_nonce(bucket, client_id, ts, nonce) VALUES ($1, $2, $3, $4)"
-
 Joint = Callable[[Dialect, Sequence[Party]], Script[list[Any]]]
 """Gives one answer for each party, in their order: what the party's own script would, or ALONE."""
 
@@ -60,24 +58,59 @@ def together(joint: Joint, dialect: Dialect, parties: Sequence[Party]) -> Script
         party.envelope for party, answer in zip(parties, answers, strict=True) if answer is not ALONE
     ]
     if envelopes:
-        yield from _guards(dialect, envelopes)
-        yield from trail(envelopes)
+        if dialect == "sqlite":
+            yield from _guarded(envelopes)
+            yield from trail(envelopes)
+        else:
+            yield from _guarded_at_once(envelopes)
+            yield from after_audit(envelopes)
     return answers
 
 
-def _guards(dialect: Dialect, envelopes: Sequence[Envelope]) -> Script[None]:
-    """Insert every nonce and compare every access version; raises UnjoinedError unless all are as they should be."""
-    nonces = [
+def _guarded(envelopes: Sequence[Envelope]) -> Script[None]:
+    """Insert every nonce and compare every access version; raises UnjoinedError unless all are as they should be.
+
+    A nonce that is there breaks the key, which undoes all of it too.
+    """
+    yield Each(
+        "INSERT INTO request_nonce(bucket, client_id, ts, nonce) VALUES ($1, $2, $3, $4)",
+        _nonces(envelopes),
+    )
+    rows = yield Sql("SELECT version FROM access_version")
+    _expect_version(envelopes, rows[0][0])
+
+
+def _guarded_at_once(envelopes: Sequence[Envelope]) -> Script[None]:
+    """Do as `_guarded`, and insert the audit records, in one round trip: for PostgreSQL."""
+    nonces = _nonces(envelopes)
+    audit = audit_values(audit_of(envelopes))
+    rows = yield Sql(
+        "WITH fresh AS (INSERT INTO request_nonce(bucket, client_id, ts, nonce)"
+        " SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[])"
+        " ON CONFLICT DO NOTHING RETURNING 1),"
+        " written AS (INSERT INTO audit(at, actor, action, subject, verdict, details, authority)"
+        " SELECT * FROM unnest($5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[]))"
+        " SELECT (SELECT count(*) FROM fresh), version FROM access_version",
+        (*_columns(nonces, 4), *_columns(audit, 7)),
+    )
+    [(fresh, version)] = rows
+    if fresh != len(nonces):
+        raise UnjoinedError("a request was received before")
+    _expect_version(envelopes, version)
+
+
+def _nonces(envelopes: Sequence[Envelope]) -> list[tuple[Any, ...]]:
+    return [
         (nonce.ts // NONCE_BUCKET_S, nonce.client_id, nonce.ts, nonce.nonce)
         for envelope in envelopes
         if (nonce := envelope.nonce) is not None
     ]
-    if dialect == "sqlite":
-        yield Each(_INSERT_NONCE, nonces)  # one that is there breaks the key, which undoes all of it too
-    elif len((yield Each(f"{_INSERT_NONCE} ON CONFLICT DO NOTHING RETURNING 1", nonces))) != len(nonces):
-        raise UnjoinedError("a request was received before")
-    expected = {envelope.access_version for envelope in envelopes} - {None}
-    if expected:
-        rows = yield Sql("SELECT version FROM access_version")
-        if expected != {rows[0][0]}:
-            raise UnjoinedError("roles or clients changed while a request was decided")
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [[row[at] for row in rows] for at in range(width)]
+
+
+def _expect_version(envelopes: Sequence[Envelope], version: int) -> None:
+    if not {envelope.access_version for envelope in envelopes} <= {None, version}:
+        raise UnjoinedError("roles or clients changed while a request was decided")
