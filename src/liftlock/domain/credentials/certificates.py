@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from liftlock.domain.credentials.keyed_hash import keyed_hash
 from liftlock.domain.scopes.satisfaction import ScopeSet, is_scope
 from liftlock.errors import AuthenticationFailedError, MalformedPayloadError
 from liftlock.values.instants import to_ms
@@ -135,12 +136,12 @@ def sign_certificate(certificate: Certificate, client_id: str, issuer_token: byt
         "scopes:",
     ]
     lines += certificate.scopes
-    return base64.b64encode(hmac.digest(issuer_token, "\n".join(lines).encode(), "sha256")).decode()
+    return base64.b64encode(keyed_hash(issuer_token, "\n".join(lines).encode())).decode()
 
 
 def temporary_token(seed: str, issuer_token: bytes) -> str:
     """Return the access token that belongs to `seed`: base64url without padding."""
-    return base64.urlsafe_b64encode(hmac.digest(issuer_token, seed.encode(), "sha256")).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(keyed_hash(issuer_token, seed.encode())).rstrip(b"=").decode()
 
 
 def check_certificate(

@@ -13,6 +13,7 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from liftlock.domain.credentials.endpoint import spellings
+from liftlock.domain.credentials.keyed_hash import keyed_hash
 from liftlock.errors import AuthenticationFailedError
 
 MAX_HEADER_CHARS: Final = 32 * 1024
@@ -100,7 +101,7 @@ def signature(
     )
     if said.app:
         text += f"{said.app}\n{said.dlg}\n"
-    return base64.b64encode(hmac.digest(key, text.encode("utf-8", "replace"), "sha256")).decode()
+    return base64.b64encode(keyed_hash(key, text.encode("utf-8", "replace"))).decode()
 
 
 def verify_signature(kind: Literal["header", "bewit"], said: Attributes, target: Target, key: bytes) -> None:

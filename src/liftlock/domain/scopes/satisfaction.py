@@ -33,9 +33,12 @@ def satisfies(held: str, needed: str) -> bool:
     return held == needed or (held.endswith("*") and needed.startswith(held[:-1]))
 
 
-def _order(scope: str) -> tuple[str, int]:
-    """Sort key: a scope with a trailing `*` comes before its own prefix, everything else lexically."""
-    return (scope[:-1], 0) if scope.endswith("*") else (scope, 1)
+def _order(scope: str) -> str:
+    """Sort key: a scope with a trailing `*` comes before its own prefix, everything else lexically.
+
+    What is added to the others is less than every character of a scope.
+    """
+    return scope[:-1] if scope.endswith("*") else scope + "\x01"
 
 
 def in_order(scopes: Iterable[str]) -> tuple[str, ...]:
