@@ -16,8 +16,8 @@ from liftlock.ports.clock import Clock
 from liftlock.services.third_party_login import ThirdPartyLogin
 from liftlock.values.instants import format_instant
 from liftlock.values.json import encode
-from liftlock.web.exchange import Receive, Scope, Send
 from liftlock.web.errors import STATUS_OF_CODE
+from liftlock.web.exchange import Receive, Scope, Send
 
 TOKEN: Final = "/login/oauth/token"  # noqa: S105 -- a path
 CREDENTIALS: Final = "/login/oauth/credentials"
