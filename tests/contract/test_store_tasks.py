@@ -190,7 +190,7 @@ async def test_claims_go_by_priority_and_then_by_age(store: SqlTaskStore) -> Non
     assert await claim(store, 3) == []
     run = claimed[0].task.progress.runs[0]
     assert (run.worker_group, run.worker_id, run.taken_until_ms) == ("g", "w", to_ms(NOW + LEASE))
-    assert claimed[0].document["priority"] == "highest"
+    assert decode(bytes(claimed[0].document))["priority"] == "highest"
 
 
 async def test_workers_that_claim_at_once_never_get_the_same_task(store: SqlTaskStore) -> None:
@@ -309,7 +309,7 @@ async def test_a_priority_change_reorders_claims_and_leaves_the_definition_alone
     assert changed.rank == 0
     [first] = await claim(store)
     assert first.task.task_id == task_id(2)
-    assert first.document["priority"] == "lowest"
+    assert decode(bytes(first.document))["priority"] == "lowest"
     await do(store, 2, COMPLETED)
     with pytest.raises(ConflictError):
         await store.change_rank(task_id(2), 3, at())

@@ -27,10 +27,10 @@ class StoredTask(msgspec.Struct, frozen=True):
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """A run just claimed: the last of `task`."""
+    """A run just claimed: the last of `task`. The definition is its wire form as it is stored, as JSON."""
 
     task: Task
-    document: dict[str, Any]
+    document: msgspec.Raw
 
 
 class Prospect(msgspec.Struct, frozen=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from liftlock.domain.tasks.claims import LEASE, LONG_POLL, MAX_TASKS
 from liftlock.domain.tasks.lifecycle import Reclaim, Report
@@ -17,10 +19,17 @@ from liftlock.ports.wakeups import Wakeups
 from liftlock.services.authorize import Caller
 from liftlock.services.run_credentials import RunCredentials
 from liftlock.values.instants import format_instant, from_ms, to_ms
+from liftlock.values.json import decode_as
 
 CLAIMED_PAGE = 200
 LOOK_EVERY_S = 5.0
 """Seconds after which a waiting claim looks at the store although nothing woke it."""
+
+
+class _Scoped(msgspec.Struct):
+    """What of a task's definition its credentials depend on; the rest is handed on as it is stored."""
+
+    scopes: list[str]
 
 
 class ClaimWork:
@@ -107,7 +116,7 @@ class ClaimWork:
         envelope: Envelope = caller.envelope(now)
         task = await self._store.transition(task_id, Reclaim(run_id, to_ms(now + LEASE)), envelope)
         [stored] = await self._store.stored([task_id])
-        return self._claim(task, stored.document, now)
+        return self._claim(task, stored.document["scopes"], now)
 
     async def give_back(
         self,
@@ -151,14 +160,15 @@ class ClaimWork:
         return True
 
     def _answer(self, claimed: Claimed, now: datetime) -> dict[str, Any]:
-        return {**self._claim(claimed.task, claimed.document, now), "task": claimed.document}
+        scopes = decode_as(claimed.document, _Scoped, what="task").scopes
+        return {**self._claim(claimed.task, scopes, now), "task": claimed.document}
 
-    def _claim(self, task: Task, document: dict[str, Any], now: datetime) -> dict[str, Any]:
+    def _claim(self, task: Task, scopes: Sequence[str], now: datetime) -> dict[str, Any]:
         run = task.progress.runs[-1]
         group, worker = run.worker_group or "", run.worker_id or ""
         until = from_ms(run.taken_until_ms or 0)
         credentials = self._credentials.for_run(
-            task.task_id, run.run_id, group, worker, document["scopes"], start=now, until=until
+            task.task_id, run.run_id, group, worker, scopes, start=now, until=until
         )
         return {
             "status": status_of(task),

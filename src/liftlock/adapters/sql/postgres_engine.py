@@ -25,6 +25,7 @@ MAX_ATTEMPTS = 8
 MAX_JOINED = 2
 """Transactions that serve callers together, at one time and for one kind of operation."""
 NOTIFY_CHANNEL = "liftlock_wake"
+_NOTICES_EVERY_S = 0.015
 _TRANSIENT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _log = structlog.get_logger(__name__)
 
@@ -214,7 +215,7 @@ class PostgresEngine:
         """Tell other control planes, many channels in one go: a notice inside the transaction would serialise commits."""
         while True:
             await self._notices.wait()
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(_NOTICES_EVERY_S)
             self._notices.clear()
             channels, self._pending_notices = sorted(self._pending_notices), set()
             try:

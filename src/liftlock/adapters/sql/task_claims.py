@@ -16,7 +16,6 @@ from liftlock.domain.tasks.statuses import Task
 from liftlock.errors import ConflictError, NotFoundError, StorageError
 from liftlock.ports.task_store import Claimed
 from liftlock.values.instants import to_ms
-from liftlock.values.json import decode
 
 
 class NothingToClaimError(StorageError):
@@ -106,7 +105,7 @@ def _claimed(row: tuple[Any, ...], claim: Claim, now_ms: int) -> Claimed:
     verdict = decide(task.progress, claim, now_ms)
     if not isinstance(verdict, Changed):
         raise ConflictError(f"task {task.task_id} waits in its queue and can not be claimed")
-    return Claimed(msgspec.structs.replace(task, progress=verdict.after), decode(row[2].encode()))
+    return Claimed(msgspec.structs.replace(task, progress=verdict.after), msgspec.Raw(row[2].encode()))
 
 
 def _write(dialect: Dialect, rows: Rows, claimed: list[Claimed]) -> Script[None]:
@@ -141,7 +140,7 @@ def claim_one_script(task_id: str, run_id: int, claim: Claim, now_ms: int) -> Sc
     run = {"taskId": task_id, "runId": run_id}
     yield from seen([worker._replace(recent=(*worker.recent, run))], now_ms)
     rows = yield Sql("SELECT document FROM task_definition WHERE id = $1", (number,))
-    return Claimed(after, decode(rows[0][0].encode()))
+    return Claimed(after, msgspec.Raw(rows[0][0].encode()))
 
 
 def _expect_free(task: Task, run_id: int, claim: Claim, now_ms: int) -> Script[Worker]:
