@@ -5,12 +5,23 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from liftlock.domain.credentials.login_settings import LoginSettings, ProviderSettings, parse_login_settings
 from liftlock.errors import InputInvalidError
 from liftlock.values.json import decode_as, encode
+
+_IMPORTED_LATE: Final = (
+    "liftlock.adapters.login.github",
+    "liftlock.adapters.login.oidc",
+    "anyio._backends._asyncio",
+    "certifi",
+    "h11",
+    "httpcore2",
+    "idna",
+)
 
 
 def read_login(path: Path) -> str:
@@ -27,10 +38,11 @@ def read_login(path: Path) -> str:
 
 
 def preload(told: str | None) -> None:
-    """Import what identity providers need, for a process that loses its right to read the installation."""
+    """Import what identity providers need, for a process that loses its right to read the installation and its authorities."""
     if told is not None and decode_as(told, LoginSettings, what="sign-in file").provider:
-        for name in ("liftlock.adapters.login.github", "liftlock.adapters.login.oidc", "certifi"):
+        for name in _IMPORTED_LATE:
             importlib.import_module(name)
+        importlib.import_module("liftlock.adapters.login.answers").verification()
 
 
 def _filled(one: ProviderSettings, folder: Path) -> ProviderSettings:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, Final
 
 import httpx2
@@ -21,6 +23,12 @@ ALL_S: Final = 20.0
 MAX_ANSWER: Final = 1 << 20
 
 
+@cache
+def verification() -> ssl.SSLContext:
+    """Return how certificates are verified; made once, for reading all authorities takes a while."""
+    return httpx2.create_ssl_context()
+
+
 class AnswerRefusedError(httpx2.TransportError):
     """An answer that is not read to its end."""
 
@@ -29,7 +37,7 @@ class _Bounded(httpx2.AsyncBaseTransport):
     """Answers of at most `MAX_ANSWER` bytes, not packed: what is packed may be any size."""
 
     def __init__(self) -> None:
-        self._inner = httpx2.AsyncHTTPTransport()
+        self._inner = httpx2.AsyncHTTPTransport(verify=verification())
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["accept-encoding"] = "identity"
