@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from liftlock.domain.credentials.certificates import Credentials
+from liftlock.domain.tasks.interactive import TERMINAL
 from liftlock.errors import LiftlockError, NotFoundError
 from liftlock.ports.queue_client import (
     Claim,
@@ -18,6 +19,7 @@ from liftlock.ports.queue_client import (
     ForwardRequest,
     Lease,
     RunKey,
+    Typed,
     Upload,
 )
 
@@ -47,6 +49,10 @@ class FakeQueueClient:
         self.links: dict[tuple[RunKey, str], str] = {}
         self.errors: dict[tuple[RunKey, str], tuple[str, str]] = {}
         self.live: bytes = b""
+        self.terminal: bytes = b""
+        self.told = asyncio.Event()
+        self.typed: list[Typed] = []
+        self.typing = asyncio.Event()
         self.sources: dict[tuple[str, str], bytes] = {}
         self.others: dict[tuple[str, str], bytes] = {}
         self.forwarded: list[tuple[ForwardRequest, bytes | None]] = []
@@ -120,9 +126,27 @@ class FakeQueueClient:
         self, run: RunKey, credentials: Credentials, name: str, offset: int, data: bytes
     ) -> int:
         self._fail("append_log")
+        if name == TERMINAL:
+            assert offset == len(self.terminal)
+            self.terminal += data
+            self.told.set()
+            return len(self.terminal)
         assert offset == len(self.live)
         self.live += data
         return len(self.live)
+
+    async def shell_input(self, run: RunKey, credentials: Credentials, after: int) -> tuple[Typed, ...]:
+        self._fail("shell_input")
+        async with asyncio.timeout(60):
+            while not (found := tuple(piece for piece in self.typed if piece.seq > after)):
+                self.typing.clear()
+                await self.typing.wait()
+        return found
+
+    def type(self, actor: str, data: bytes, size: tuple[int, int] | None = None) -> None:
+        """Let `actor` type into whatever shell there is."""
+        self.typed.append(Typed(len(self.typed) + 1, actor, data, size))
+        self.typing.set()
 
     async def project_of(self, credentials: Credentials, scopes: Sequence[str], url: str) -> str:
         raise NotFoundError(f"no project has the identity {url}")

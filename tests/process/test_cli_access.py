@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+import requests
 import taskcluster
 
 from control_plane_server import Served
 from liftlock.cli import main
 from liftlock.cli.exit_codes import Exit
+from liftlock.domain.scopes.refusal_rules import RULES
 
 pytestmark = pytest.mark.process
 
@@ -85,3 +87,20 @@ def test_root_sees_who_could_grant_it_and_explains_for_anybody(
     assert "static/liftlock/root could grant it (it holds auth:update-client:people/alice)" in shown
     assert main.run(["access", "explain", "ship:now", "--holding", "assume:release"]) == Exit.OK
     assert capsys.readouterr().out.splitlines()[0] == "who holds assume:release: may"
+
+
+def test_a14_a_refusal_by_any_rule_is_explained_alike_by_api_and_command(
+    served: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKCLUSTER_ROOT_URL", served.root_url)
+    monkeypatch.delenv("TASKCLUSTER_CLIENT_ID", raising=False)
+    monkeypatch.delenv("TASKCLUSTER_ACCESS_TOKEN", raising=False)
+    for name, rule in RULES.items():
+        answer = requests.get(f"{served.root_url}/api/auth/v1/refusal-rule/{name}", timeout=30).json()
+        assert answer == {"rule": name, "holds": rule.holds, "remedy": rule.remedy, "page": rule.page}
+        assert main.run(["access", "explain", "--rule", name, "--json"]) == Exit.OK
+        assert json.loads(capsys.readouterr().out) == answer
+    assert main.run(["access", "explain", "--rule", "no-such"]) == Exit.USAGE
+    assert "no refusal has the rule 'no-such'; there are: hook-name, payload, " in capsys.readouterr().err
+    assert main.run(["access", "explain"]) == Exit.USAGE
+    assert "expected scopes, or --rule" in capsys.readouterr().err

@@ -279,3 +279,21 @@ def test_a16_two_configurations_are_compared_by_what_they_let_whom_reach(
     [gain] = json.loads(capsys.readouterr().out)
     assert (gain["who"], gain["scopes"]) == ("group managers", ["secrets:get:other"])
     assert "1. group managers triggers the hook tools/one" in gain["path"]
+
+
+def test_e4_a_grant_that_is_retired_warns_who_uses_it_and_is_listed(
+    api: Api, run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (folder / "grants.yml").open("a") as grants:
+        grants.write("- {grant: ['auth:list-roles'], retire: warn, to: [{groups: [managers]}]}\n")
+    status, said = run("apply", folder, "--yes")
+    assert status == Exit.OK, said
+    assert api.get("auth", "retiring")["retiring"] == [
+        {"roleId": "group:managers", "scopes": ["auth:list-roles"]}
+    ]
+    assert planned(run, folder)[0] == Exit.OK
+    (folder / "grants.yml").write_text(FILES["grants.yml"])
+    assert run("apply", folder, "--yes")[0] == Exit.OK
+    assert api.get("auth", "retiring")["retiring"] == []
+    assert main.run(["access", "retiring"]) == Exit.OK
+    assert capsys.readouterr().out == "nothing is retiring\n"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import threading
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,9 +56,15 @@ def claim(served: Served, queue: taskcluster.Queue) -> tuple[taskcluster.Queue, 
 
 
 def append(
-    served: Served, run: taskcluster.Queue, given: dict[str, Any], task_id: str, offset: int, data: bytes
+    served: Served,
+    run: taskcluster.Queue,
+    given: dict[str, Any],
+    task_id: str,
+    offset: int,
+    data: bytes,
+    name: str = BACKING,
 ) -> None:
-    url = f"{served.root_url}/api/queue/v1/task/{task_id}/runs/0/live-log/{BACKING}?offset={offset}"
+    url = f"{served.root_url}/api/queue/v1/task/{task_id}/runs/0/live-log/{name}?offset={offset}"
     sender = mohawk.Sender(
         {"id": given["clientId"], "key": given["accessToken"], "algorithm": "sha256"},
         url,
@@ -148,3 +157,55 @@ def test_group_cancel_and_rerun(queue: taskcluster.Queue, capsys: pytest.Capture
     assert main.run(["task", "group", first]) == Exit.FAILED
     assert main.run(["task", "rerun", second]) == Exit.OK
     assert main.run(["task", "group", first, "--json"]) == Exit.OK
+
+
+SHELL = {"command": [["sh"]], "maxRunTime": 60, "features": {"shell": True}}
+
+
+def typed(served: Served, run: taskcluster.Queue, given: dict[str, Any], task_id: str, after: int) -> Any:
+    """Read what was typed, as the task's worker does."""
+    url = f"{served.root_url}/api/queue/v1/task/{task_id}/runs/0/shell-input?after={after}"
+    sender = mohawk.Sender(
+        {"id": given["clientId"], "key": given["accessToken"], "algorithm": "sha256"},
+        url,
+        "GET",
+        content="",
+        content_type="",
+        ext=run.makeHawkExt(),
+    )
+    answer = requests.get(url, headers={"Authorization": sender.request_header}, timeout=30)
+    answer.raise_for_status()
+    return answer.json()["input"]
+
+
+def test_a12_shell_sends_what_is_typed_and_shows_what_the_terminal_shows(
+    served: Served, queue: taskcluster.Queue
+) -> None:
+    task_id = new_task(queue, payload=SHELL)
+    run, given = claim(served, queue)
+    program = "import sys; from liftlock.cli.main import run; sys.exit(run(['task', 'shell', sys.argv[1]]))"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, task_id], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as shell:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        shell.stdin.write(b"echo hi\n")
+        shell.stdin.flush()
+        [piece] = typed(served, run, given, task_id, 0)
+        assert (piece["actor"], b64decode(piece["data"])) == (ROOT.client_id, b"echo hi\n")
+        append(served, run, given, task_id, 0, b"$ echo hi\r\nhi\r\n", "private/shell/terminal")
+        shell.stdin.close()
+        upload(run, task_id, "private/shell/terminal", b"$ echo hi\r\nhi\r\nexit\r\n")
+        run.reportCompleted(task_id, 0)
+        assert shell.stdout.read() == b"$ echo hi\r\nhi\r\nexit\r\n"
+        assert shell.wait(30) == Exit.OK
+
+
+def test_a12_shell_of_a_task_that_has_none_or_has_ended_says_so(
+    served: Served, queue: taskcluster.Queue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["task", "shell", new_task(queue)]) == Exit.USAGE
+    assert "has no shell: its payload does not ask for features.shell" in capsys.readouterr().err
+    queue.cancelTask(task_id := new_task(queue, payload=SHELL))
+    assert main.run(["task", "shell", task_id]) == Exit.USAGE
+    assert f"task {task_id} is exception: its shell has ended" in capsys.readouterr().err

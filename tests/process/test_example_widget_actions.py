@@ -275,3 +275,31 @@ def test_a13_retrigger_decision_refuses_a_task_that_is_no_decision(decided: Widg
     assert (done.returncode != 0, made) == (True, {})
     assert f"task {target}: expected kind decision-task, found test" in done.stdout
     assert decided.api.decided_again == []
+
+
+def test_a12_a_loaner_is_the_task_with_a_shell_and_without_scopes_that_it_could_use(decided: Widget) -> None:
+    target = named(decided, "test-unit-1")
+    made, done = decided.act(
+        "create-loaner", task_id=target, given={"minutes": 5}, permission="create-loaner"
+    )
+    assert done.returncode == 0, done.stdout
+    [task] = made.values()
+    original = decided.api.tasks[target]
+    assert task["payload"]["features"] == {"shell": True}
+    assert task["payload"]["maxRunTime"] == 300
+    assert task["payload"]["inputs"] == original["payload"]["inputs"]
+    assert task["payload"]["env"] == original["payload"]["env"]
+    assert (task["scopes"], task["routes"]) == (["pushes:get-source:widget"], [])
+    assert "artifacts" not in task["payload"]
+    assert len(task["payload"]["command"]) == 1
+
+
+def test_a13_a_loaner_has_a_permission_of_its_own_and_is_of_ordinary_tasks_only(decided: Widget) -> None:
+    target = named(decided, "test-unit-1")
+    made, done = decided.act("create-loaner", task_id=target, given={})
+    assert (done.returncode != 0, made) == (True, {})
+    assert f"Expected task scope {ROLE}:action:create-loaner" in done.stdout
+    decided.api.tasks[target]["workerType"] = "privileged"
+    made, done = decided.act("create-loaner", task_id=target, given={}, permission="create-loaner")
+    assert "expected queue local/unprivileged, found local/privileged" in done.stdout
+    assert made == {}

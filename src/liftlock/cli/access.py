@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from liftlock.cli import access_diff, access_paths, access_sign_in
+from liftlock.cli import access_diff, access_paths, access_retiring, access_sign_in, access_unused
 from liftlock.cli.client import Api
 from liftlock.cli.command import api_command
 from liftlock.cli.exit_codes import Exit
+from liftlock.cli.failures import UsageError
 from liftlock.cli.output import Output, printable
 
 
@@ -26,6 +27,8 @@ for command in (
     access_paths.check,
     access_sign_in.sign_in_link,
     access_diff.diff,
+    access_unused.unused,
+    access_retiring.retiring,
 ):
     access.add_command(command)
 
@@ -42,7 +45,8 @@ def whoami(api: Api, out: Output) -> None:
 
 
 @access.command()
-@click.argument("scopes", nargs=-1, required=True, metavar="SCOPE...")
+@click.argument("scopes", nargs=-1, metavar="SCOPE...")
+@click.option("--rule", metavar="NAME", help="Explain a refusal that names a rule instead of scopes.")
 @click.option(
     "--any", "any_of", is_flag=True, help="One of the scopes is enough; without it, all are needed."
 )
@@ -53,6 +57,7 @@ def explain(
     api: Api,
     out: Output,
     scopes: tuple[str, ...],
+    rule: str | None,
     client_id: str | None,
     holding: tuple[str, ...],
     *,
@@ -60,8 +65,19 @@ def explain(
 ) -> int:
     """Show whether SCOPEs are held, by which chain of roles, and who could grant what is missing.
 
-    Exit status 0 if they are, 3 if not.
+    Exit status 0 if they are, 3 if not. With --rule, what must hold, and what to do about it.
     """
+    if bool(scopes) == (rule is not None):
+        raise UsageError("expected scopes, or --rule: a refusal names the one or the other")
+    if rule is not None:
+        told = api.get("auth", "refusal-rule", rule)
+        lines = [
+            f"what must hold: {told['holds']}",
+            f"what to do:     {told['remedy']}",
+            f"see:            {told['page']}",
+        ]
+        out.data(told, lines)
+        return Exit.OK
     need: Any = scopes[0] if len(scopes) == 1 else {"AnyOf" if any_of else "AllOf": list(scopes)}
     payload: dict[str, Any] = {"need": need}
     if client_id is not None:

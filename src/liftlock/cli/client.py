@@ -18,6 +18,7 @@ from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.credentials.signing import sign_request
 
 DEFAULT_TIMEOUT_S = 30.0
+RETIRING = "x-liftlock-retiring"
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
@@ -35,6 +36,8 @@ class Api:
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.profile = profile
+        self.retiring: dict[str, None] = {}
+        """What the server said of scopes that this caller needed and that are to be taken away."""
         self._http = httpx2.Client(timeout=timeout_s, transport=transport, trust_env=False)
 
     def close(self) -> None:
@@ -147,6 +150,8 @@ class Api:
                 headers["authorization"] = value
         try:
             with self._http.stream(method, url, content=body, headers=headers) as answer:
+                if RETIRING in answer.headers:
+                    self.retiring[answer.headers[RETIRING]] = None
                 yield answer
         except httpx2.TimeoutException as error:
             raise TimedOutError(f"{method} {url}: no answer in time") from error

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from liftlock.cli.client import Api
-from liftlock.cli.output import Output
+from liftlock.cli.output import Output, printable
 from liftlock.cli.profiles import load_profile
 
 
@@ -42,5 +42,7 @@ def api_command(function: Callable[..., Any]) -> Callable[..., Any]:
             return ctx.invoke(function, *args, api=api, **options)
         finally:
             api.close()
+            for scopes in api.retiring:
+                click.echo(f"warning: this needs what is to be taken away: {printable(scopes)}", err=True)
 
     return with_api

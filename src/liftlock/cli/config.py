@@ -10,7 +10,7 @@ import click
 from liftlock.cli.client import Api
 from liftlock.cli.command import api_command, json_option
 from liftlock.cli.config_export import export, import_
-from liftlock.cli.config_run import Intent, apply_plan, failed_checks, is_there, make_plan, read_intent
+from liftlock.cli.config_run import Intent, apply_plan, failed_checks, is_there, read_both, read_intent
 from liftlock.cli.exit_codes import Exit
 from liftlock.cli.failures import VerificationFailedError
 from liftlock.cli.output import Output, printable
@@ -71,9 +71,8 @@ def plan(api: Api, out: Output, folder: Path, html: Path | None) -> int:
 
     Exit status 7 if there are changes, 0 if there are none.
     """
-    intent = read_intent(folder)
+    intent, made = read_both(api, folder)
     _expect_checked(intent)
-    made = make_plan(api, intent)
     if html is not None:
         html.write_text(page(intent.name, made.plan), encoding="utf-8")
     out.data(plan_wire(made.plan), _shown(out, made.plan))
@@ -112,8 +111,7 @@ def apply(
     No moment has more privilege than before or after. Stopped anywhere, it goes on with --resume. Where nothing would
     change, no check runs.
     """
-    intent = read_intent(folder)
-    made = make_plan(api, intent)
+    intent, made = read_both(api, folder)
     nothing_to_do = is_there(intent, made)
     if not nothing_to_do:
         _expect_checked(intent)

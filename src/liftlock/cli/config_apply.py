@@ -19,8 +19,9 @@ _PLACES: dict[str, tuple[str, str]] = {
     "WorkerPool": ("worker-manager", "worker-pool"),
     "ActionPolicy": ("pushes", "action-policy"),
     "Secret": ("secrets", "secret"),
+    "Retiring": ("auth", "retiring"),
 }
-_ONE_VERB = {"ActionPolicy", "Secret"}
+_ONE_VERB = {"ActionPolicy", "Secret", "Retiring"}
 """Kinds that are made and changed by the same request."""
 _TOGETHER: Final = frozenset({"Role", "Client", "Hook"})
 """Kinds of which many are changed by one request."""

@@ -79,6 +79,10 @@ def _policies(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
     return ((each["trustDomain"], each) for each in api.get("pushes", "action-policies")["policies"])
 
 
+def _retiring(api: Api) -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((each["roleId"], each) for each in api.get("auth", "retiring")["retiring"])
+
+
 _AT_ONCE: Final[frozenset[Kind]] = frozenset({"Role", "Client", "Hook"})
 """Kinds that liftlock gives whole in one answer."""
 _READERS: dict[Kind, Callable[[Api], Iterator[tuple[str, dict[str, Any]]]]] = {
@@ -88,4 +92,5 @@ _READERS: dict[Kind, Callable[[Api], Iterator[tuple[str, dict[str, Any]]]]] = {
     "Project": _projects,
     "WorkerPool": _pools,
     "ActionPolicy": _policies,
+    "Retiring": _retiring,
 }

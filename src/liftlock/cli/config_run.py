@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ from liftlock.cli.config_own_checks import own_checks
 from liftlock.cli.failures import UsageError
 from liftlock.cli.output import Output
 from liftlock.domain.configuration.checks import run_checks
-from liftlock.domain.configuration.difference import Plan, plan
-from liftlock.domain.configuration.folder import Folder, read_folder
+from liftlock.domain.configuration.difference import Applied, Plan, plan
+from liftlock.domain.configuration.folder import SETTINGS, Folder, read_folder
 from liftlock.domain.configuration.generate import check_hooks, sketch
 from liftlock.domain.configuration.live import secret_hash
 from liftlock.domain.configuration.order import Step, steps
-from liftlock.domain.configuration.reading import Problem
+from liftlock.domain.configuration.reading import FilesRefusedError, Problem
 from liftlock.domain.configuration.resources import Managed, Resources, by_kind
 from liftlock.domain.configuration.shown import plan_wire
 from liftlock.domain.configuration.whole import Whole
@@ -102,19 +103,48 @@ def is_there(intent: Intent, made: Made) -> bool:
     return not made.plan.changes and not made.unfinished and made.digests == intent.digests()
 
 
-def make_plan(api: Api, intent: Intent) -> Made:
-    """Return the plan against what the server has now."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the server has of a configuration's kinds, and its record of the last apply."""
+
+    version: int
+    applied: Applied
+    hashes: dict[str, str]
+    last: dict[str, str]
+    live: Resources
+
+
+def read_both(api: Api, folder: Path) -> tuple[Intent, Made]:
+    """Return what the files in `folder` want, and the plan; the server is asked while the files are read.
+
+    Raises:
+        FilesRefusedError, UsageError: as `read_intent`, also if the server can't be asked.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        asking = beside.submit(_look, api, folder)
+        intent = read_intent(folder)
     with uncollected():
-        return _make_plan(api, intent)
+        return intent, _make_plan(api, intent, asking.result())
 
 
-def _make_plan(api: Api, intent: Intent) -> Made:
-    version, applied, hashes, last = read_applied(api, intent.name)
-    kinds = intent.managed.kinds()
-    live = read_live(api, sorted(kinds - {"Secret"}))
+def _look(api: Api, folder: Path) -> Seen | None:
+    """Return what the server has; None if the folder's settings make no sense, which is said by who reads it whole."""
+    try:
+        said = read_folder({SETTINGS: (folder / SETTINGS).read_bytes()}).settings
+    except (OSError, FilesRefusedError):
+        return None
+    version, applied, hashes, last = read_applied(api, said.name)
+    live = read_live(api, sorted(Managed(said.managed).kinds() - {"Secret"}))
+    return Seen(version, applied, hashes, last, live)
+
+
+def _make_plan(api: Api, intent: Intent, seen: Seen | None) -> Made:
+    if seen is None:
+        raise UsageError(f"{intent.path}: its {SETTINGS} was changed while it was read")
+    version, applied, hashes, last, live = seen.version, seen.applied, seen.hashes, seen.last, seen.live
     values = _values(intent)
-    if "Secret" in kinds:
-        live |= read_secrets(api, intent.files, hashes, values)
+    if "Secret" in intent.managed.kinds():
+        live = live | read_secrets(api, intent.files, hashes, values)
     return Made(
         plan=plan(intent.files, applied, live, intent.managed),
         version=version,

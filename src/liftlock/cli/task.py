@@ -16,6 +16,7 @@ from liftlock.cli.exit_codes import Exit
 from liftlock.cli.failures import AnsweredError, TimedOutError
 from liftlock.cli.output import Output, printable
 from liftlock.cli.provenance import bundle, inputs, verify
+from liftlock.cli.task_shell import shell
 from liftlock.cli.waiting import wait_for_task
 
 LIVE_LOG: Final = "public/logs/live.log"
@@ -190,6 +191,7 @@ def group(api: Api, out: Output, group_id: str) -> int:
 task.add_command(verify)
 task.add_command(bundle)
 task.add_command(inputs)
+task.add_command(shell)
 
 
 def _act(api: Api, out: Output, task_id: str, verb: str) -> None:

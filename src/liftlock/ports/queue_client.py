@@ -99,6 +99,15 @@ class ForwardAnswer(msgspec.Struct, frozen=True):
     body: AsyncIterator[bytes]
 
 
+class Typed(msgspec.Struct, frozen=True):
+    """A piece of what people typed into a shell; `size`: (columns, rows) of the terminal from now on, None: as before."""
+
+    seq: int
+    actor: str
+    data: bytes
+    size: tuple[int, int] | None = None
+
+
 class QueueClient(Protocol):
     """Speaks to one control plane as one worker. No method repeats a request by itself but where it says so."""
 
@@ -173,6 +182,10 @@ class QueueClient(Protocol):
             ConflictError: the run is no longer ours to write.
             TooLargeError: a live log takes no more; the whole log is uploaded in the end.
         """
+        ...
+
+    async def shell_input(self, run: RunKey, credentials: Credentials, after: int) -> tuple[Typed, ...]:
+        """Return what was typed into the run's shell after the piece `after`, waiting about 20 s if there is nothing."""
         ...
 
     def source(

@@ -151,7 +151,8 @@ class SandboxSpec(msgspec.Struct, frozen=True):
 
     `env` is exact: nothing is added but HOME=/build, PATH and LANG where absent. `argv[0]` is looked up in PATH.
     `root`: a directory of an unpacked, verified image; None: the host's `/usr`. `own`: names of directories at the top of
-    the root that `make_own` made. A `cwd` in one of them that is no longer there: the directory itself.
+    the root that `make_own` made. A `cwd` in one of them that is no longer there: the directory itself. `terminal`: the command runs on a pseudo
+    terminal of its own, which controls its session; `log_fd` is then the other end of it, to read from and to type into.
     """
 
     scratch: Scratch
@@ -165,6 +166,7 @@ class SandboxSpec(msgspec.Struct, frozen=True):
     root: str | None = None
     caches: tuple[CacheBind, ...] = ()
     own: tuple[str, ...] = ()
+    terminal: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -201,7 +203,7 @@ class RunningSandbox(Protocol):
 
     @property
     def log_fd(self) -> int:
-        """The read end (non-blocking) of the one pipe that is stdout and stderr; the caller's to close.
+        """The read end (non-blocking) of the one pipe, or terminal, that is stdout and stderr; the caller's to close.
 
         It reads as ended when the last process of the tree is gone.
         """

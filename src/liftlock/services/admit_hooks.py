@@ -102,7 +102,8 @@ class AdmitHooks:
         policy = await self._policies.current()
         if permission.removeprefix(PULL) not in policy.permissions(trust_domain, level):
             raise RefusedError(
-                f"the policy of {trust_domain} has no hooks for {permission} at level {level}: change the policy first"
+                f"the policy of {trust_domain} has no hooks for {permission} at level {level}: change the policy first",
+                rule="policy",
             )
         await self._expect_another_person(caller, found, now)
         admitted = msgspec.structs.replace(found, state="admitted", by=caller.client_id, at=now)
@@ -216,7 +217,8 @@ class AdmitHooks:
         audit = caller.record("pushes.admitHooks", f"content/{admission.digest}", "refused", ownPush=where)
         await self._store.put_admission(admission, caller.envelope(now, audit))
         raise RefusedError(
-            f"Client {caller.client_id} pushed this content ({where}, by {own[0].owner}): somebody else has to admit it"
+            f"Client {caller.client_id} pushed this content ({where}, by {own[0].owner}): somebody else has to admit it",
+            rule="own-content",
         )
 
     async def _expect_proof(
@@ -233,7 +235,8 @@ class AdmitHooks:
         await self._store.put_admission(admission, caller.envelope(now, audit))
         raise RefusedError(
             f"who pushed this content ({where}) is only claimed ({unproven[0].owner}), and the policy says"
-            " proven-pushers-only: push it through a host that authenticates pushers and vouches for them"
+            " proven-pushers-only: push it through a host that authenticates pushers and vouches for them",
+            rule="proven-pusher",
         )
 
 

@@ -246,11 +246,13 @@ class ArtifactReads:
         try:
             said = decode_as(self._sealer.unseal(ticket, identity=_TICKET_IDENTITY), Download, what="ticket")
         except (StorageError, MalformedPayloadError) as error:
-            raise RefusedError("this download address is not one of ours") from error
+            raise RefusedError("this download address is not one of ours", rule="download-address") from error
         if (said.task_id, said.run_id, said.name) != key:
-            raise RefusedError("this download address is for something else")
+            raise RefusedError("this download address is for something else", rule="download-address")
         if said.until_ms <= to_ms(now):
-            raise RefusedError("this download address is too old; ask for the artifact again")
+            raise RefusedError(
+                "this download address is too old; ask for the artifact again", rule="download-address"
+            )
 
 
 def _list_scope(task_id: str, run_id: int | None) -> str:

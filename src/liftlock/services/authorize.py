@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -43,6 +43,14 @@ class HttpFacts(msgspec.Struct, frozen=True, kw_only=True):
     writes: bool = False
 
 
+class Witness(Protocol):
+    """Is told what callers needed and had."""
+
+    def __call__(self, caller: Caller, asked: Expression) -> None:
+        """Note it, at once: this is within requests."""
+        ...
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The authenticated principal, fixed for one request.
 
@@ -57,6 +65,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     expires: datetime
     nonce: Nonce | None = None
     payload_hash: str | None = None
+    issuer: str = ""
+    """The stored client whose scopes these are, or are a part of; empty for liftlock's own acts."""
+    witness: Witness | None = None
+    retiring: dict[str, None] = msgspec.field(default_factory=dict)
+    """What of that the caller had by scopes alone that are to be taken away."""
     uses: dict[Expression, None] = msgspec.field(default_factory=dict)
     """What was asked of this caller and satisfied so far, in order: every record of what it does names that."""
 
@@ -73,8 +86,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         """Return why the answer is no, or None if it is yes."""
         asked = AllOf(*need) if isinstance(need, list) else need
         refusal = decide(self.scopes, asked)
-        if refusal is None and len(self.uses) < MAX_NEEDED:
-            self.uses[asked] = None
+        if refusal is None:
+            if self.witness is not None:
+                self.witness(self, asked)
+            if len(self.uses) < MAX_NEEDED:
+                self.uses[asked] = None
         return refusal
 
     def require(self, need: Expression | list[str]) -> None:
@@ -125,11 +141,24 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         return AuditRecord(self.client_id, action, subject, verdict, details)
 
 
+class Witnesses:
+    """Several witnesses as one."""
+
+    def __init__(self, *witnesses: Witness) -> None:
+        self._witnesses = witnesses
+
+    def __call__(self, caller: Caller, asked: Expression) -> None:
+        """Tell each."""
+        for witness in self._witnesses:
+            witness(caller, asked)
+
+
 class Authorizer:
     """Turns requests into callers."""
 
-    def __init__(self, access: AccessCache) -> None:
+    def __init__(self, access: AccessCache, witness: Witness | None = None) -> None:
         self._access = access
+        self._witness = witness
 
     async def authenticate(self, facts: HttpFacts, now: datetime) -> Caller:
         """Return who made the request: by Hawk, bewit or temporary credentials; anonymous without credentials.
@@ -160,12 +189,14 @@ class Authorizer:
             expires=found.expires,
             nonce=Nonce(found.client_id, *found.nonce) if facts.writes and found.nonce is not None else None,
             payload_hash=found.payload_hash,
+            issuer=found.issuer,
+            witness=self._witness,
         )
 
     async def anonymous(self, now: datetime) -> Caller:
         """Return the caller that has what everyone has, whatever credentials the request had."""
         snapshot = await self._access.current(now)
-        return _internal(snapshot, ANONYMOUS_CLIENT, (), now)
+        return self._internal(snapshot, ANONYMOUS_CLIENT, (), now)
 
     async def internal(self, client_id: str, scopes: Sequence[str], now: datetime) -> Caller:
         """Return a caller for one of liftlock's own acts, such as a hook that fires: these scopes, expanded, no nonce.
@@ -173,7 +204,7 @@ class Authorizer:
         `client_id` names who acts in the records, such as `hook/<group>/<id>`.
         """
         snapshot = await self._access.current(now)
-        return _internal(snapshot, client_id, scopes, now)
+        return self._internal(snapshot, client_id, scopes, now)
 
     async def signed_in(
         self, client_id: str, scopes: Sequence[str] | None, proof: str, until: datetime, now: datetime
@@ -194,7 +225,8 @@ class Authorizer:
                 raise AuthenticationFailedError(f"client {client_id} has got a new token: sign in again")
             scopes, until = client.scopes, min(until, client.expires)
             self._access.used(client_id, now)
-        return msgspec.structs.replace(_internal(snapshot, client_id, scopes, now), expires=until)
+        caller = self._internal(snapshot, client_id, scopes, now)
+        return msgspec.structs.replace(caller, expires=until, issuer=client_id)
 
     async def limited(self, caller: Caller, authorized: Sequence[str], now: datetime) -> Caller:
         """Return the caller with `authorized` in place of what he has, as authorizedScopes of a request do.
@@ -212,19 +244,19 @@ class Authorizer:
             )
         return msgspec.structs.replace(caller, scopes=scopes, own=(*authorized, ANONYMOUS))
 
+    def _internal(self, snapshot: Snapshot, client_id: str, scopes: Sequence[str], now: datetime) -> Caller:
+        return Caller(
+            client_id=client_id,
+            scopes=expand_caller(snapshot.book, scopes),
+            own=(*scopes, ANONYMOUS),
+            access_version=snapshot.version,
+            expires=now,
+            witness=self._witness,
+        )
+
     def expire(self) -> None:
         """Make the next decision read roles and clients anew; to be called on StaleSnapshotError."""
         self._access.expire()
-
-
-def _internal(snapshot: Snapshot, client_id: str, scopes: Sequence[str], now: datetime) -> Caller:
-    return Caller(
-        client_id=client_id,
-        scopes=expand_caller(snapshot.book, scopes),
-        own=(*scopes, ANONYMOUS),
-        access_version=snapshot.version,
-        expires=now,
-    )
 
 
 async def checked(chunks: AsyncIterator[bytes], caller: Caller, content_type: str) -> AsyncIterator[bytes]:

@@ -88,7 +88,7 @@ class DispatchEvents:
                 payloadDigest=digest(event.payload),
             )
             await self._store.refuse(caller.envelope(now, audit))
-        raise RefusedError(UNKNOWN)
+        raise RefusedError(UNKNOWN, rule="dispatch")
 
     async def _to_hook(
         self, caller: Caller, rule: DispatchRule, event: Dispatched, now: datetime

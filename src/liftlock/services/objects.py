@@ -165,9 +165,11 @@ class Objects:
         try:
             said = decode(self._sealer.unseal(ticket, identity=_TICKET_IDENTITY))
         except LiftlockError as error:
-            raise RefusedError("this download address is not one of ours") from error
+            raise RefusedError("this download address is not one of ours", rule="download-address") from error
         if said["name"] != name or said["until"] <= to_ms(now):
-            raise RefusedError("this download address is for something else, or too old")
+            raise RefusedError(
+                "this download address is for something else, or too old", rule="download-address"
+            )
         return self._expect(await self._store.object(name), name, now)
 
     def read(self, blob: str, start: int, stop: int) -> AsyncIterator[bytes]:

@@ -74,7 +74,7 @@ class ReceiveWebhook:
             env.Envelope(now, audit=() if record is None else (record,)),
         )
         if isinstance(decided, Refused):
-            raise RefusedError(f"webhook: {decided.reason}")
+            raise RefusedError(f"webhook: {decided.reason}", rule="webhook")
         if isinstance(decided, Ignored):
             return f"ignored: {decided.reason}"
         await self._ring(decided)

@@ -100,11 +100,13 @@ class ThirdPartyLogin:
         given = self.offer(caller, wish).given
         if caller.client_id.startswith(STATIC_PREFIX):
             raise RefusedError(
-                f"{caller.client_id} belongs to the configuration and lets no program act for it; sign in as a person"
+                f"{caller.client_id} belongs to the configuration and lets no program act for it; sign in as a person",
+                rule="program-sign-in",
             )
         if not given:
             raise RefusedError(
-                f"{wish.party.label} would get nothing: you have none of the scopes it asks for"
+                f"{wish.party.label} would get nothing: you have none of the scopes it asks for",
+                rule="program-sign-in",
             )
         code = self._secret()
         mark = self._entropy.slugid()[:6].replace("_", "x").replace("-", "y")

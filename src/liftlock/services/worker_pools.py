@@ -179,10 +179,11 @@ class WorkerPools:
         expected = worker.document["staticSecretDigest"] if worker is not None else "0" * 64
         if not hmac.compare_digest(_digest(secret if isinstance(secret, str) else ""), expected) or not known:
             raise RefusedError(
-                "the worker did not prove its identity: pool, provider, ids and secret must match"
+                "the worker did not prove its identity: pool, provider, ids and secret must match",
+                rule="worker-identity",
             )
         if pool is None or worker is None:
-            raise RefusedError("unreachable: both are known")
+            raise RefusedError("unreachable: both are known", rule="worker-identity")
         return await self._admit(caller, pool, worker, "registerWorker", now)
 
     async def reregister(self, caller: Caller, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -196,9 +197,11 @@ class WorkerPools:
         pool = await self._store.pool(key[0])
         worker = await self._store.pool_worker(*key)
         if pool is None or worker is None or worker.secret is None or worker.document["state"] == "stopped":
-            raise RefusedError("the worker is not registered")
+            raise RefusedError("the worker is not registered", rule="worker-identity")
         if not hmac.compare_digest(_digest(given["secret"]), worker.secret):
-            raise RefusedError("the worker did not show the secret of its registration")
+            raise RefusedError(
+                "the worker did not show the secret of its registration", rule="worker-identity"
+            )
         return await self._admit(caller, pool, worker, "reregisterWorker", now)
 
     async def _admit(

@@ -6,8 +6,14 @@ from typing import Any, Final
 
 from liftlock.domain.credentials.authentication import Signed
 from liftlock.domain.credentials.hawk import Target
+from liftlock.domain.scopes.refusal_rules import RULES
 from liftlock.domain.scopes.satisfaction import parse_expression
-from liftlock.errors import AuthenticationFailedError, InputInvalidError, RequestArgumentsError
+from liftlock.errors import (
+    AuthenticationFailedError,
+    InputInvalidError,
+    NotFoundError,
+    RequestArgumentsError,
+)
 from liftlock.services.clients import Clients, NewToken
 from liftlock.services.explain_access import ExplainAccess
 from liftlock.services.inspect_access import InspectAccess
@@ -45,6 +51,7 @@ def routes(
         *_client_routes(_ClientHandlers(clients)),
         *_role_routes(_RoleHandlers(roles)),
         *_inspection_routes(_InspectionHandlers(inspect, explain)),
+        _rule_route(),
         *_authentication_routes(remote),
         *_routes_not_offered(),
     ]
@@ -52,6 +59,25 @@ def routes(
 
 def _route(method: Method, path: str, name: str, handler: Handler, title: str, **more: Any) -> Route:
     return Route(service="auth", method=method, path=path, name=name, handler=handler, title=title, **more)
+
+
+def _rule_route() -> Route:
+    async def rule(request: ApiRequest) -> object:
+        name = request.params["rule"]
+        found = RULES.get(name)
+        if found is None:
+            raise NotFoundError(f"no refusal has the rule {name[:64]!r}; there are: {', '.join(RULES)}")
+        return {"rule": name, "holds": found.holds, "remedy": found.remedy, "page": found.page}
+
+    return _route(
+        "GET",
+        "/refusal-rule/<rule>",
+        "refusalRule",
+        rule,
+        "Explain a refusal that names a rule",
+        description="What must hold, what to do, and where it is documented. Refusals for want of scopes: see explain.",
+        output="auth/refusal-rule-response",
+    )
 
 
 class _ClientHandlers:

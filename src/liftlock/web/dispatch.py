@@ -7,6 +7,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
 import structlog
 
 from liftlock.errors import (
@@ -17,7 +18,7 @@ from liftlock.errors import (
     StaleSnapshotError,
 )
 from liftlock.ports.clock import Clock
-from liftlock.services.authorize import Authorizer, HttpFacts, checked
+from liftlock.services.authorize import Authorizer, Caller, HttpFacts, checked
 from liftlock.values.json import decode
 from liftlock.web.errors import STATUS_OF_CODE, body_of
 from liftlock.web.exchange import AsgiExchange, ClientGoneError, Exchange, Receive, Scope, Send
@@ -29,6 +30,7 @@ MAX_ATTEMPTS = 4
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _PATH = re.compile(r"/api/([a-z-]+)/v1(/.*)\Z", re.ASCII)
+_MAX_TOLD = 1000
 _log = structlog.get_logger(__name__)
 
 
@@ -124,7 +126,8 @@ class Api:
                 gone=exchange.gone,
             )
         )
-        return value if isinstance(value, Reply) else Reply(status=204 if value is None else 200, body=value)
+        reply = value if isinstance(value, Reply) else Reply(status=204 if value is None else 200, body=value)
+        return _told(reply, caller) if caller.retiring else reply
 
     def _failure(self, exchange: Exchange, error: LiftlockError) -> Reply:
         now = self._clock.now()
@@ -138,6 +141,12 @@ class Api:
 def _refuse_nul(text: str, what: str) -> None:
     if "\x00" in text:
         raise RequestArgumentsError(f"{what}: holds the character NUL, which no stored text may")
+
+
+def _told(reply: Reply, caller: Caller) -> Reply:
+    """Return the reply with what the caller needed that is to be taken away."""
+    scopes = ", ".join(caller.retiring)[:_MAX_TOLD]
+    return msgspec.structs.replace(reply, headers={**reply.headers, "x-liftlock-retiring": scopes})
 
 
 def _decoded(body: bytes) -> Any:

@@ -49,7 +49,7 @@ def body_of(
     """Return the answer's JSON: code, message, and what the request was, with secret fields left out."""
     return {
         "code": error.code,
-        "message": f"{error.message}\n\n---\n\n* method:     {name}\n* errorCode:  {error.code}\n"
+        "message": f"{error.message}{_hint(error)}\n\n---\n\n* method:     {name}\n* errorCode:  {error.code}\n"
         f"* statusCode: {STATUS_OF_CODE.get(error.code, 500)}\n* time:       {format_instant(now)}",
         "requestInfo": {
             "method": name,
@@ -59,6 +59,14 @@ def body_of(
         },
         **({"details": error.details} if error.details else {}),
     }
+
+
+def _hint(error: errors.LiftlockError) -> str:
+    """Return how to learn more about a refusal by a rule; one for want of scopes says so itself."""
+    rule = error.details.get("rule")
+    if not isinstance(error, errors.RefusedError) or rule is None:
+        return ""
+    return f"\n\nSee `liftlock access explain --rule {rule}` (GET /api/auth/v1/refusal-rule/{rule})."
 
 
 def _shown(payload: Any) -> Any:

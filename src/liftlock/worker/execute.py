@@ -27,6 +27,7 @@ from liftlock.worker.outcome import Outcome
 from liftlock.worker.own import AT_BUILD, Home
 from liftlock.worker.payload import Payload
 from liftlock.worker.prepare import Placed
+from liftlock.worker.terminal import Terminal
 
 _SHOWN_CHARS = 400
 
@@ -62,7 +63,10 @@ class Executor:
     `last_code`: of the command that ended last; None: none ended by itself.
     """
 
-    def __init__(self, sandbox: Sandbox, log: TaskLog, doors: Sequence[Door]) -> None:
+    def __init__(
+        self, sandbox: Sandbox, log: TaskLog, doors: Sequence[Door], terminal: Terminal | None = None
+    ) -> None:
+        self._terminal = terminal
         self._sandbox = sandbox
         self._log = log
         self._doors = tuple(doors)
@@ -88,7 +92,7 @@ class Executor:
             status = await self._command(what, argv, until)
             self._log.note(_ended(status))
             self.last_code = status.code if status.started and status.killed is None else None
-            if not status.ok:
+            if not status.ok and (self._terminal is None or not status.started):
                 return _outcome(status, what.payload)
         return "completed"
 
@@ -111,6 +115,7 @@ class Executor:
             root=what.root,
             caches=what.caches,
             own=what.home.own,
+            terminal=self._terminal is not None,
         )
         self._running = await self._sandbox.start(spec)
         try:
@@ -123,7 +128,7 @@ class Executor:
         if self._stopped is not None:
             await running.kill(self._stopped)
         serving = contextlib.AsyncExitStack()
-        following = asyncio.create_task(self._log.follow(running.log_fd))
+        following = asyncio.create_task(self._follow(running))
         try:
             for door, listener in zip(self._doors, running.listeners, strict=True):
                 await serving.enter_async_context(door.serving((listener,)))
@@ -143,6 +148,12 @@ class Executor:
             return status
         finally:
             await serving.aclose()
+
+    async def _follow(self, running: RunningSandbox) -> None:
+        if self._terminal is None:
+            await self._log.follow(running.log_fd)
+        else:
+            await self._terminal.follow(running.log_fd, self._log, running.kill)
 
 
 def _time_is_up(payload: Payload) -> str:

@@ -111,6 +111,8 @@ class Payload(msgspec.Struct, frozen=True):
     """Names of directories at the top of the root that the task gets as its own."""
     home: str = "build"
     """"image": it begins where its image says, with the home that its image names; "build": /build is both."""
+    interactive: bool = False
+    """The one command is a shell on a terminal, for people to type into."""
 
 
 def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
@@ -129,7 +131,7 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
     artifacts = fields.get(
         "artifacts", lambda found, path: _artifacts(found, path, bounds, task_expires, own), ()
     )
-    api_proxy = fields.get("features", _features, default=False)
+    api_proxy, interactive = fields.get("features", _features, (False, False))
     resources = fields.get("resources", lambda found, path: _resources(found, path, bounds), _most(bounds))
     never: frozenset[int] = frozenset()
     retry_codes, purge_codes = fields.get("onExitStatus", _on_exit_status, (never, never))
@@ -169,6 +171,7 @@ def parse(value: object, *, bounds: Bounds, task_expires: datetime) -> Payload:
         purge_codes,
         own,
         home,
+        interactive,
     )
 
 
@@ -245,11 +248,13 @@ def _instant(value: object, path: str) -> datetime:
         raise InputValidationError(error.message, path=path) from error
 
 
-def _features(value: object, path: str) -> bool:
+def _features(value: object, path: str) -> tuple[bool, bool]:
+    """Return whether the API proxy, and whether a terminal is asked for."""
     fields = Fields(value, path)
     proxy = fields.get("taskclusterProxy", flag, default=False)
+    interactive = fields.get("shell", flag, default=False)
     fields.done()
-    return proxy
+    return proxy, interactive
 
 
 def _most(bounds: Bounds) -> Resources:

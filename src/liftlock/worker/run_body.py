@@ -16,6 +16,7 @@ from liftlock.domain.inputs.manifest import Failed, RunFacts, manifest
 from liftlock.domain.inputs.network import check_network, sealing
 from liftlock.domain.provenance.chain import Output
 from liftlock.domain.provenance.levels import level_of
+from liftlock.domain.tasks.interactive import TERMINAL, why_not
 from liftlock.errors import InputValidationError, LiftlockError, NotFoundError
 from liftlock.ports.downloads import DownloadFailedError
 from liftlock.ports.input_store import InputRejectedError, StoreDamagedError
@@ -37,6 +38,8 @@ from liftlock.worker.payload import MANIFEST_INSIDE, Payload, parse
 from liftlock.worker.prepare import Placed, Preparer
 from liftlock.worker.proxy.server import INSIDE_URL, ApiProxy
 from liftlock.worker.signatures import Signatures
+from liftlock.worker.terminal import ENV as TERMINAL_ENV
+from liftlock.worker.terminal import Terminal
 from liftlock.worker.trees import RunTrees
 from liftlock.worker.upstream import Upstream
 from liftlock.worker.wheel_index import WheelIndex
@@ -81,6 +84,7 @@ class RunBody:
         self._caches: RunCaches | None = None
         self._home = AT_BUILD
         self._trees = RunTrees(parts.store, parts.sandbox, str(claim.run))
+        self._shown: tuple[Output, ...] = ()
         self.outputs: tuple[Output, ...] = ()
         self.limits: dict[str, Any] = {}
 
@@ -174,12 +178,40 @@ class RunBody:
                 policy=self._parts.policy,
                 scopes=self._scopes,
             )
+            self._check_shell(payload)
         except InputValidationError as error:
             raise RunEndedError("malformed-payload", f"malformed payload: {error.message}") from error
         self._lines.hide(payload.env[name] for name in payload.masked_env)
         parts = self._parts
         pool, rule = parts.identity.queue_id, parts.policy.caches
         return payload, RunCaches(granted, parts.sandbox, parts.queue, pool, rule)
+
+    def _check_shell(self, payload: Payload) -> None:
+        refusal = (
+            why_not(
+                scopes=self._scopes,
+                api_proxy=payload.api_proxy,
+                network_open=payload.network.is_open,
+                caches=bool(payload.caches),
+                commands=len(payload.command),
+            )
+            if payload.interactive
+            else None
+        )
+        if refusal is not None:
+            raise InputValidationError(f"payload.{refusal}", path="payload.features.shell")
+
+    def _open_terminal(self, payload: Payload) -> Terminal | None:
+        """Return the terminal that the command runs on; None: it writes to the log."""
+        if not payload.interactive:
+            return None
+        return Terminal(
+            self._parts.queue,
+            self._claim.run,
+            self._credentials,
+            self._directory,
+            max_bytes=self._parts.max_log_bytes,
+        )
 
     async def _prepare_image(self, payload: Payload) -> str | None:
         """Return the root of the payload's image, made when this is first asked for; None: it has none."""
@@ -274,8 +306,8 @@ class RunBody:
         )
 
     async def _execute(self, payload: Payload, scratch: Scratch, placed: Placed) -> Outcome:
-        shown = msgspec.json.format(msgspec.json.encode(self.manifest(None)), indent=2)
-        placed = Placed(placed.binds, (*placed.files, DataFile(MANIFEST_INSIDE, shown)))
+        manifest_shown = msgspec.json.format(msgspec.json.encode(self.manifest(None)), indent=2)
+        placed = Placed(placed.binds, (*placed.files, DataFile(MANIFEST_INSIDE, manifest_shown)))
         root_url = self._parts.queue.root_url
         network = self._network
         reached = ({} if self._image is None else self._image.env) | ({} if network is None else network.env)
@@ -286,11 +318,16 @@ class RunBody:
         doors: list[Door] = [] if network is None else [*network.doors]
         if self._proxy is not None:
             doors.append(self._proxy)
-        executor = Executor(self._parts.sandbox, self._lines, doors)
+        terminal = self._open_terminal(payload)
+        env = env if terminal is None else TERMINAL_ENV | env
+        executor = Executor(self._parts.sandbox, self._lines, doors, terminal)
         root = None if self._image is None else self._image.root
         caches = self._caches
         binds = () if caches is None else caches.binds
         outcome = await executor.run(Execution(scratch, payload, env, placed, root, binds, home))
+        if terminal is not None:
+            shown = await terminal.upload(self._expires)
+            self._shown = (Output(TERMINAL, shown.sha256, shown.size),)
         if caches is not None and executor.last_code in payload.purge_codes:
             self._lines.note(f"exit code {executor.last_code}: the caches of this task are removed")
             await caches.purge()
@@ -308,5 +345,5 @@ class RunBody:
             spool=self._directory,
         )
         complete = await collector.collect(payload.artifacts)
-        self.outputs = tuple(Output(one.name, one.sha256, one.size) for one in collector.sent)
+        self.outputs = (*self._shown, *(Output(one.name, one.sha256, one.size) for one in collector.sent))
         return complete

@@ -9,6 +9,7 @@ MODULES = (
     "actions.add_tasks",
     "actions.backfill",
     "actions.create_test_task",
+    "actions.create_loaner",
     "actions.purge_caches",
     "actions.retrigger_decision",
     "actions.release_promotion",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from liftlock.ports.queue_client import (
     Missing,
     QueueUnavailableError,
     RunKey,
+    Typed,
     Upload,
 )
 from liftlock.values.instants import format_instant, parse_instant
@@ -193,6 +195,15 @@ class HttpQueueClient:
         except (MalformedPayloadError, KeyError, TypeError, ValueError) as error:
             raise QueueUnavailableError(f"POST {url}: the answer is none to an append") from error
 
+    async def shell_input(self, run: RunKey, credentials: Credentials, after: int) -> tuple[Typed, ...]:
+        """Return what was typed; see the port."""
+        url = f"{self._run_url(run, 'shell-input')}?after={after}"
+        answer, _ = await self._http.call(credentials, "GET", url, timeout_s=LONG_POLL_TIMEOUT_S)
+        try:
+            return tuple(_typed(piece) for piece in answer["input"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise QueueUnavailableError(f"GET {url}: the answer is no input") from error
+
     async def project_of(self, credentials: Credentials, scopes: Sequence[str], url: str) -> str:
         """Return the project of an identity; see the port."""
         answer, _ = await self._http.call(
@@ -264,6 +275,16 @@ class HttpQueueClient:
             check=False,
         ) as answer:
             yield ForwardAnswer(answer.status_code, tuple(answer.headers.raw), _raw(answer))
+
+
+def _typed(piece: dict[str, Any]) -> Typed:
+    size = piece.get("size")
+    return Typed(
+        int(piece["seq"]),
+        str(piece["actor"]),
+        base64.b64decode(piece["data"]),
+        None if size is None else (int(size["columns"]), int(size["rows"])),
+    )
 
 
 async def _content(upload: Upload) -> AsyncIterator[bytes]:

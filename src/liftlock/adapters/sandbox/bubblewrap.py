@@ -59,11 +59,17 @@ class Plan:
     """Writable; the sources are directories of the scratch, the destinations at the top of the root."""
 
 
-def arguments(plan: Plan, data: Data, *, seccomp: int, status: int, block: int) -> list[str]:
-    """Return bubblewrap's options, for `--args`; the command follows on its real command line."""
+def arguments(
+    plan: Plan, data: Data, *, seccomp: int, status: int, block: int, terminal: bool = False
+) -> list[str]:
+    """Return bubblewrap's options, for `--args`; the command follows on its real command line.
+
+    Args:
+        terminal: The session's terminal is the sandbox's own, so the command stays in the session: job control needs it.
+    """
     options = ["--unshare-all", "--unshare-user", "--disable-userns", "--assert-userns-disabled"]
     options += ["--uid", str(TASK_UID), "--gid", str(TASK_UID), "--hostname", "task"]
-    options += ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    options += ["--die-with-parent", *([] if terminal else ["--new-session"]), "--cap-drop", "ALL"]
     own = [bind.destination[1:] for bind in plan.own]
     options += _system(plan.root, data, own)
     options += ["--proc", "/proc", "--dev", "/dev"]

@@ -154,7 +154,7 @@ class BubblewrapSandbox:
         """Start over the scratch, or over a new tree of the store."""
         self._last += 1
         number = self._last
-        log_read, log_write = os.pipe2(os.O_CLOEXEC)
+        log_read, log_write = os.openpty() if spec.terminal else os.pipe2(os.O_CLOEXEC)
         os.set_blocking(log_read, False)
         request = p.Start(
             sandbox=number,
@@ -171,6 +171,7 @@ class BubblewrapSandbox:
             tree=tree,
             caches=spec.caches,
             own=spec.own,
+            terminal=spec.terminal,
         )
         ended: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
         self._ended[number] = ended

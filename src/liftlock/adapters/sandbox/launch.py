@@ -44,6 +44,8 @@ class Launch:
     listeners: tuple[Listener, ...]
     log: int
     cgroup: Cgroup | None
+    terminal: bool = False
+    """`log` is a terminal: it becomes the session's own, and stdin as well."""
 
 
 @dataclass(slots=True)
@@ -110,7 +112,9 @@ def launch(what: Launch) -> Launched:
     try:
         seccomp = inherited.data(filter_program())
         status, block = inherited.add(status_write), inherited.add(block_read)
-        options = arguments(what.plan, inherited.data, seccomp=seccomp, status=status, block=block)
+        options = arguments(
+            what.plan, inherited.data, seccomp=seccomp, status=status, block=block, terminal=what.terminal
+        )
         options += environment(what.env)
         args = inherited.data(b"".join(os.fsencode(option) + b"\0" for option in options))
         command = [what.program, "--args", str(args), "--", *what.plan.argv]
@@ -191,7 +195,11 @@ def _child(what: Launch, command: list[str], inherited: _Inherited, parent: int)
     """Become bubblewrap. Never returns."""
     try:
         os.setsid()
-        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        if what.terminal:
+            fcntl.ioctl(what.log, termios.TIOCSCTTY, 0)
+            os.dup2(what.log, 0)
+        else:
+            os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(what.log, 1)
         os.dup2(what.log, 2)
         inherited.place()

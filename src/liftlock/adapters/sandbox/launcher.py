@@ -297,6 +297,7 @@ class Launcher:
                     listeners=request.listeners,
                     log=descriptors[0],
                     cgroup=cgroup,
+                    terminal=request.terminal,
                 )
             )
         except BaseException:

@@ -39,7 +39,7 @@ class NewScratch(msgspec.Struct, frozen=True, tag=True):
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """Start a sandbox; descriptor: the write end of the log. Answer: Started.
+    """Start a sandbox; descriptor: the write end of the log, or its terminal. Answer: Started.
 
     `tree`: a new directory of the store's trees that is bound at `/build` in place of the scratch; the sandbox
     then runs as the store's user. `env` is exact.
@@ -59,6 +59,7 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     tree: str | None = None
     caches: tuple[CacheBind, ...] = ()
     own: tuple[str, ...] = ()
+    terminal: bool = False
 
 
 class OpenCache(msgspec.Struct, frozen=True, tag=True):

@@ -40,13 +40,22 @@ class Collector:
         self.problems: list[Problem] = []
         self._made: Resources = {}
         self._scopes: defaultdict[str, set[str]] = defaultdict(set)
+        self._kept: defaultdict[str, set[str]] = defaultdict(set)
         self._described: dict[str, tuple[str, Place | None]] = {}
 
     def give(
-        self, role_id: str, scopes: set[str] | tuple[str, ...], place: Place, description: str = ""
+        self,
+        role_id: str,
+        scopes: set[str] | tuple[str, ...],
+        place: Place,
+        description: str = "",
+        *,
+        retire: bool = False,
     ) -> None:
-        """Give the role these scopes, beside others that it has."""
+        """Give the role these scopes, beside others that it has; `retire`: unless something else gives them, to warn."""
         self._scopes[role_id].update(scopes)
+        if not retire:
+            self._kept[role_id].update(scopes)
         known = self._described.setdefault(role_id, (description, place))
         if description and not known[0]:
             self._described[role_id] = (description, place)
@@ -80,6 +89,9 @@ class Collector:
                 self.problems.append(Problem(place or Place("?"), f"role {role_id}: {error.message}"))
                 continue
             self.add(role(role_id, scopes, description, place))
+            retiring = in_order(scopes - self._kept[role_id])
+            if retiring:
+                self.add(Resource(Key("Retiring", role_id), {"scopes": list(retiring)}, place))
         if self.problems:
             raise FilesRefusedError(self.problems)
         return self._made

@@ -6,7 +6,7 @@ Source: docs/reference/configuration.md#what-is-generated
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from liftlock.domain.actions.naming import PULL_LEVEL
@@ -15,6 +15,7 @@ from liftlock.domain.configuration.kinds import (
     ACTIONS,
     CRON,
     PULL_REQUESTS,
+    GrantEntry,
     GroupEntry,
     ProjectEntry,
     Selector,
@@ -31,9 +32,15 @@ class Roles(Protocol):
     problems: list[Problem]
 
     def give(
-        self, role_id: str, scopes: set[str] | tuple[str, ...], place: Place, description: str = ""
+        self,
+        role_id: str,
+        scopes: set[str] | tuple[str, ...],
+        place: Place,
+        description: str = "",
+        *,
+        retire: bool = False,
     ) -> None:
-        """Give the role these scopes, beside others that it has."""
+        """Give the role these scopes, beside others that it has; `retire`: unless something else gives them, to warn."""
         ...
 
 
@@ -76,6 +83,7 @@ def selected(folder: Folder, selector: Selector) -> Iterator[Entry[ProjectEntry]
 def grant_roles(folder: Folder, to: Roles) -> None:
     """Give every role what the grants say."""
     for grant in folder.grants:
+        retire = grant.said.retire == "warn"
         for target in grant.said.to:
             given = sum([target.projects is not None, bool(target.groups), bool(target.roles)])
             if given != 1:
@@ -83,20 +91,18 @@ def grant_roles(folder: Folder, to: Roles) -> None:
                     Problem(grant.place, "to: expected one of projects, groups and roles in each item")
                 )
             if target.projects is not None:
-                _grant_to_projects(folder, to, grant.place, grant.said.grant, target.projects)
+                _grant_to_projects(folder, to, grant, target.projects)
                 continue
             for group in target.groups:
                 if group not in folder.groups:
                     to.problems.append(Problem(grant.place, f"to: there is no group {group}"))
-                to.give(f"group:{group}", grant.said.grant, grant.place)
+                to.give(f"group:{group}", grant.said.grant, grant.place, retire=retire)
             for role_id in target.roles:
-                to.give(role_id, grant.said.grant, grant.place)
+                to.give(role_id, grant.said.grant, grant.place, retire=retire)
 
 
-def _grant_to_projects(
-    folder: Folder, to: Roles, place: Place, scopes: Iterable[str], selector: Selector
-) -> None:
-    listed = tuple(scopes)
+def _grant_to_projects(folder: Folder, to: Roles, grant: Entry[GrantEntry], selector: Selector) -> None:
+    listed, place, retire = grant.said.grant, grant.place, grant.said.retire == "warn"
     unknown = [name for name in selector.names if name not in folder.projects]
     if unknown:
         to.problems.append(Problem(place, f"to: there is no project {unknown[0]}"))
@@ -111,7 +117,7 @@ def _grant_to_projects(
             )
             return
         for run in selector.runs:
-            to.give(run_role(entry.said, run), given, place)
+            to.give(run_role(entry.said, run), given, place, retire=retire)
 
 
 def action_roles(folder: Folder, to: Roles) -> None:

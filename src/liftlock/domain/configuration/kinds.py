@@ -88,6 +88,12 @@ class GrantEntry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forb
     ]
     to: Annotated[tuple[Target, ...], Meta(min_length=1)]
     why: str = ""
+    retire: Annotated[
+        Literal["warn"] | None,
+        Meta(
+            description="`warn`: it satisfies still, and each use that nothing else allows is told and recorded."
+        ),
+    ] = None
 
 
 class RoleEntry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):

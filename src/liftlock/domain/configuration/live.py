@@ -23,6 +23,7 @@ _FIELDS: Final[dict[Kind, tuple[str, ...]]] = {
     "WorkerPool": ("providerId", "description", "owner", "emailOnError", "config"),
     "ActionPolicy": ("levels", "permissions", "selfAdmitted", "inputSchemas"),
     "Secret": (),
+    "Retiring": ("scopes",),
 }
 STATIC: Final = "static/"
 """Clients whose id begins so belong to the server's own settings."""

@@ -2,7 +2,8 @@
 
 Three phases. First every role and client loses what it shall not keep, and what shall not exist is deleted: each moment
 is less than *before*. Then hooks, projects, pools and policies become what they shall be, while everybody holds only what
-he holds both before and after. Then roles and clients get the rest: each moment is less than *after*.
+he holds both before and after. Then roles and clients get the rest: each moment is less than *after*. What is to be taken
+away later is marked in the end: marks give and take nothing, and can only be put on what a role has.
 
 Source: docs/reference/configuration.md#apply
 """
@@ -19,7 +20,7 @@ from liftlock.domain.configuration.resources import GIVING, Key, Resource
 from liftlock.domain.scopes.role_rules import PARAMETER
 from liftlock.domain.scopes.satisfaction import in_order, satisfies
 
-Phase = Literal["narrow", "define", "widen"]
+Phase = Literal["narrow", "define", "widen", "mark"]
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -34,11 +35,14 @@ class Step(msgspec.Struct, frozen=True):
 def steps(plan: Plan) -> tuple[Step, ...]:
     """Return the requests that apply the plan, in order; one change may take two."""
     made = [step for change in plan.changes for step in _steps_of(change)]
-    rank = {"narrow": 0, "define": 1, "widen": 2}
+    rank = {"narrow": 0, "define": 1, "widen": 2, "mark": 3}
     return tuple(sorted(made, key=lambda step: (rank[step.phase], step.verb != "delete", step.key)))
 
 
 def _steps_of(change: Change) -> Iterator[Step]:
+    if change.key.kind == "Retiring":
+        yield Step("mark", change.verb, change.key, change.after)
+        return
     if change.after is None:
         yield Step("narrow", "delete", change.key, None)
         return

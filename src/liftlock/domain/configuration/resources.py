@@ -14,7 +14,7 @@ from liftlock.domain.configuration.reading import Place
 from liftlock.domain.scopes.satisfaction import in_order
 from liftlock.values.json import digest
 
-Kind = Literal["Role", "Client", "Hook", "Project", "WorkerPool", "ActionPolicy", "Secret"]
+Kind = Literal["Role", "Client", "Hook", "Project", "WorkerPool", "ActionPolicy", "Secret", "Retiring"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 MARK: Final = "Made from configuration; do not edit. "
 """How the description of everything that is applied begins."""
@@ -68,18 +68,20 @@ class Managed:
         self._starts = tuple(pattern[:-1] for pattern in self.patterns if pattern.endswith("*"))
 
     def __contains__(self, key: Key) -> bool:
-        text = str(key)
+        # What of a role is being retired belongs to whoever manages the role.
+        text = f"Role={key.id}" if key.kind == "Retiring" else str(key)
         return text in self._exact or text.startswith(self._starts)
 
     def kinds(self) -> frozenset[Kind]:
         """Return the kinds of which something may be managed."""
-        return frozenset(
+        found: set[Kind] = {
             kind
             for kind in KINDS
             for pattern in self.patterns
             if pattern.startswith(f"{kind}=")
             or (pattern.endswith("*") and f"{kind}=".startswith(pattern[:-1]))
-        )
+        }
+        return frozenset(found | ({"Retiring"} if "Role" in found else set()))
 
     def of(self, resources: Mapping[Key, Resource]) -> Resources:
         """Return those of `resources` that are managed."""

@@ -76,6 +76,8 @@ class Principal(msgspec.Struct, frozen=True):
     expires: datetime
     nonce: tuple[int, str] | None = None
     payload_hash: str | None = None
+    issuer: str = ""
+    """The client whose token proved it, and whose scopes `own` are, or are a part of; empty without credentials."""
 
 
 Lookup = Callable[[str], KnownClient | None]
@@ -104,7 +106,14 @@ def authenticate(request: Signed, lookup: Lookup, book: RoleBook, now: datetime)
     if said.hash and request.body is not None:
         verify_payload_hash(said.hash, payload_hash(request.content_type, request.body))
     return Principal(
-        said.id, "hawk", found.own, found.scopes, found.expires, (said.ts, said.nonce), said.hash or None
+        said.id,
+        "hawk",
+        found.own,
+        found.scopes,
+        found.expires,
+        (said.ts, said.nonce),
+        said.hash or None,
+        found.issuer,
     )
 
 
@@ -117,7 +126,8 @@ def _by_bewit(
     found = _identify(said, "bewit", request.target._replace(resource=resource), lookup, book, now)
     if said.ts <= now.timestamp():
         raise AuthenticationFailedError("bewit: the link has expired")
-    return Principal(said.id, "bewit", found.own, found.scopes, min(found.expires, _at(said.ts)))
+    until = min(found.expires, _at(said.ts))
+    return Principal(said.id, "bewit", found.own, found.scopes, until, issuer=found.issuer)
 
 
 def _at(seconds: int) -> datetime:
@@ -128,6 +138,7 @@ class _Identified(msgspec.Struct, frozen=True):
     own: tuple[str, ...]
     scopes: ScopeSet
     expires: datetime
+    issuer: str
 
 
 def _identify(
@@ -173,10 +184,10 @@ def _restrict(client: KnownClient, ext: Extension, book: RoleBook) -> _Identifie
         own = ext.certificate.scopes
         expires = min(expires, from_ms(min(ext.certificate.expiry, 253_402_300_799_000)))
     if ext.authorized_scopes is None:
-        return _Identified((*own, ANONYMOUS), expand_caller(book, own), expires)
+        return _Identified((*own, ANONYMOUS), expand_caller(book, own), expires, client.client_id)
     scopes = attenuate(book, own, ext.authorized_scopes)
     if isinstance(scopes, Refusal):
         raise AuthenticationFailedError(
             f"ext.authorizedScopes: the credentials do not have:\n\n{render(scopes.unsatisfied)}"
         )
-    return _Identified((*ext.authorized_scopes, ANONYMOUS), scopes, expires)
+    return _Identified((*ext.authorized_scopes, ANONYMOUS), scopes, expires, client.client_id)

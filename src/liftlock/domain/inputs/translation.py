@@ -123,7 +123,7 @@ def _common(payload: dict[str, Any]) -> None:
     if isinstance(features, dict):
         kept = {}
         for name, asked in features.items():
-            if name == "taskclusterProxy":
+            if name in ("taskclusterProxy", "shell"):
                 kept[name] = asked
             elif asked and name not in _HARMLESS:
                 _refuse(f"payload.features.{name}", "this feature is not offered")

@@ -138,7 +138,7 @@ def _check_offer(stage: Stage, developer: Person) -> None:
     expect_equal(
         "actions for a test",
         sorted(for_test),
-        ["backfill", "cancel", "create-test-task", "rerun", "retrigger"],
+        ["backfill", "cancel", "create-loaner", "create-test-task", "purge-caches", "rerun", "retrigger"],
     )
     expect_equal("actions for the group", sorted(for_group), ["add-tasks", "cancel-all", "release-promotion"])
 

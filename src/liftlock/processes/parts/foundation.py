@@ -9,6 +9,8 @@ from liftlock.adapters.keys.sealing import KeyFileSealer
 from liftlock.adapters.sql.access_store import SqlAccessStore
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.lease import SqlLeases
+from liftlock.adapters.sql.retiring_store import SqlRetiringStore
+from liftlock.adapters.sql.scope_uses import SqlScopeUses
 from liftlock.adapters.sql.sealed_rows import keys_in_use
 from liftlock.adapters.sql.task_store import SqlTaskStore
 from liftlock.adapters.wakeups.in_process import InProcessWakeups
@@ -20,9 +22,11 @@ from liftlock.ports.entropy import Entropy
 from liftlock.processes.loops import Loop
 from liftlock.processes.settings import ControlPlaneSettings
 from liftlock.services.access_snapshot import AccessCache, StaticClient
-from liftlock.services.authorize import Authorizer
+from liftlock.services.authorize import Authorizer, Witnesses
 from liftlock.services.create_task import CreateTask
+from liftlock.services.retiring import WatchRetiring
 from liftlock.services.run_credentials import RunCredentials
+from liftlock.services.scope_uses import RecordUses
 from liftlock.web.routing import Route
 
 KEY_FILE = "keys.json"
@@ -49,6 +53,8 @@ class Foundation:
     sealer: KeyFileSealer
     access_store: SqlAccessStore
     access: AccessCache
+    uses: RecordUses
+    retiring: WatchRetiring
     authorizer: Authorizer
     tasks: SqlTaskStore
     create_task: CreateTask
@@ -66,6 +72,8 @@ def lay(
     sealer = KeyFileSealer.open(directory / KEY_FILE, entropy)
     access_store = SqlAccessStore(engine)
     access = AccessCache(access_store, sealer, _static_clients(told))
+    uses = RecordUses(SqlScopeUses(engine), access)
+    retiring = WatchRetiring(SqlRetiringStore(engine), access)
     issuer = next(client for client in told.static_clients if client.client_id == told.credentials_issuer)
     tasks = SqlTaskStore(engine)
     operations = OperationSet() if told.operations is None else parse_operations(told.operations)
@@ -79,7 +87,9 @@ def lay(
         sealer=sealer,
         access_store=access_store,
         access=access,
-        authorizer=Authorizer(access),
+        uses=uses,
+        retiring=retiring,
+        authorizer=Authorizer(access, Witnesses(uses, retiring)),
         tasks=tasks,
         create_task=CreateTask(tasks, operations.privileged_queues),
         credentials=RunCredentials(Credentials(issuer.client_id, issuer.access_token), entropy),

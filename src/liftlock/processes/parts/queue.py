@@ -10,6 +10,7 @@ from liftlock.adapters.sql.artifact_store import SqlArtifactStore
 from liftlock.adapters.sql.index_store import SqlIndexStore
 from liftlock.adapters.sql.mail_store import SqlMailStore
 from liftlock.adapters.sql.secret_store import SqlSecretStore
+from liftlock.adapters.sql.shell_store import SqlShellStore
 from liftlock.adapters.sql.small_stores import SqlDenylist, SqlPurgeStore
 from liftlock.adapters.sql.worker_store import SqlWorkerStore
 from liftlock.processes.loops import Loop
@@ -23,6 +24,7 @@ from liftlock.services.objects import Objects
 from liftlock.services.purge_cache import PurgeCache
 from liftlock.services.secrets import Secrets
 from liftlock.services.send_mail import SendMail
+from liftlock.services.shells import Shells
 from liftlock.services.sweep import SweepExpired, SweepTasks
 from liftlock.services.task_index import TaskIndex
 from liftlock.services.task_lifecycle import TaskLifecycle
@@ -36,6 +38,7 @@ from liftlock.web import (
     api_purge_cache,
     api_queue_artifacts,
     api_queue_claims,
+    api_queue_shells,
     api_queue_tasks,
     api_queue_workers,
     api_secrets,
@@ -58,6 +61,7 @@ def part(base: Foundation) -> Part:
     uploads = ArtifactUploads(base.tasks, artifacts, blobs, base.entropy, base.credentials)
     reads = ArtifactReads(base.tasks, artifacts, blobs, base.sealer, base.wakeups, base.credentials)
     seen = Workers(workers, base.tasks)
+    shells = Shells(SqlShellStore(base.engine), base.tasks, base.wakeups, base.clock)
     sweep_tasks = SweepTasks(base.tasks, base.leases, base.clock, base.holder)
     sweep_expired = SweepExpired(
         artifacts, blobs, index, secrets, workers, purges, base.leases, base.clock, base.holder
@@ -72,6 +76,7 @@ def part(base: Foundation) -> Part:
             ),
             *api_queue_claims.routes(ClaimWork(base.tasks, base.wakeups, base.clock, base.credentials)),
             *api_queue_artifacts.routes(uploads, reads),
+            *api_queue_shells.routes(shells),
             *api_queue_workers.routes(seen),
             *api_object.routes(Objects(artifacts, blobs, base.entropy, base.sealer)),
             *api_index.routes(TaskIndex(index), reads),
@@ -83,6 +88,7 @@ def part(base: Foundation) -> Part:
         (
             Loop("end claims and deadlines", sweep_tasks.step, 1),
             Loop("forget what has expired", sweep_expired.step, 60),
+            Loop("forget what was typed into shells", shells.step, 3600),
             *_mail_loops(base, mail, denylist),
         ),
     )
