@@ -28,6 +28,18 @@ def test_a_package_is_built_approved_published_and_installs(tmp_path: Path) -> N
             "dist/gadget-1.0.0-py3-none-any.whl",
             "dist/gadget-1.0.0.tar.gz",
         ]
+        compared = morgan.get("operations", "operation", asked, "differences")
+        assert (compared["digest"], compared["lastOperationId"]) == (waiting["digest"], None)
+        told = {each["path"]: each for each in compared["differences"]}
+        for path, added in (
+            ("dist/gadget-1.0.0-py3-none-any.whl", "*.dist-info/METADATA"),
+            ("dist/gadget-1.0.0.tar.gz", "PKG-INFO"),
+        ):
+            assert told[path]["problem"] == ""
+            assert told[path]["same"] >= 1, "what the source has is the same"
+            statuses = {each["path"]: each["status"] for each in told[path]["entries"]}
+            assert statuses[added] == "added"
+            assert "changed" not in statuses.values()
         world.approve(morgan, "morgan", waiting)
         done = world.wait(asked, "done")
         assert world.result(done)["verdict"] == "performed"
