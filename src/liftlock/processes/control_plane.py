@@ -26,7 +26,8 @@ from liftlock.adapters.system.entropy import SystemEntropy
 from liftlock.adapters.wakeups.in_process import InProcessWakeups
 from liftlock.domain.operations.parsing_samples import showing_samples
 from liftlock.domain.operations.parsings import SHOWING
-from liftlock.errors import LiftlockError, StorageError
+from liftlock.errors import IsolationUnavailableError, LiftlockError, StorageError
+from liftlock.ports.confined_parser import ConfinedParser
 from liftlock.processes import login_file, loops, serving, settings, wiring
 from liftlock.processes.journal import configure_logging
 from liftlock.processes.parsing_process import fork_parser
@@ -91,9 +92,29 @@ def _leave_lasting_objects_alone() -> None:
     gc.set_threshold(*_COLLECT_AFTER)
 
 
-async def run(told: settings.ControlPlaneSettings, parser: ForkedParser) -> None:
+class _EndsWithParser:
+    """Parses; once the process that does it is gone, this one ends as well, and its next start has a new one.
+
+    A new one can't be forked here: it would hold what this process holds.
+    """
+
+    def __init__(self, parser: ConfinedParser, stop: asyncio.Event) -> None:
+        self._parser = parser
+        self._stop = stop
+
+    async def parse(self, parsing: str, given: bytes) -> bytes:
+        """Return what the parsing made of it; see the port."""
+        try:
+            return await self._parser.parse(parsing, given)
+        except IsolationUnavailableError:
+            self._stop.set()
+            raise
+
+
+async def run(told: settings.ControlPlaneSettings, parser: ConfinedParser) -> None:
     """Serve until asked to end."""
     stop = serving.stop_on_signals()
+    parser = _EndsWithParser(parser, stop)
     wakeups = InProcessWakeups()
     engine = await open_engine(told.database, Path(told.directory), wakeups)
     try:

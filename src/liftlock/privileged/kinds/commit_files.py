@@ -18,6 +18,7 @@ from liftlock.domain.operations.source_changes import Change, check_modes, check
 from liftlock.ports.confined_parser import Parsing
 from liftlock.ports.target_repository import NewCommit, Target
 from liftlock.privileged.performing import Performed, PerformRefusedError, Tools, Work, WrongSettingsError
+from liftlock.privileged.target_address import Address
 
 SECRET: Final = "token"  # noqa: S105 -- the name of a secret
 PROTECTED: Final = (
@@ -44,12 +45,7 @@ class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     `onlyExisting`: no file is added; `sameProgram`: Python has to mean the same as before.
     """
 
-    address: Annotated[
-        str,
-        msgspec.Meta(
-            max_length=2048, pattern=r"^(/|file:///|https://[A-Za-z0-9.-]+(:\d+)?/|ssh://)[^\s\x00]*$"
-        ),
-    ]
+    address: Address
     paths: Annotated[list[_Pattern], msgspec.Meta(min_length=1, max_length=100)]
     message: _Line
     root: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,40}$")] = "tree"
