@@ -20,7 +20,13 @@ def _stamp(address: str, seconds: float) -> dict[str, Any]:
             "additionalProperties": False,
         },
         "stage1": {
-            "command": [["sh", "-c", f"sleep {seconds}; cp /inputs/operation.json artifacts/verdict.json"]],
+            "command": [
+                [
+                    "sh",
+                    "-c",
+                    f"sleep {seconds}; mkdir artifacts; cp /inputs/operation.json artifacts/verdict.json",
+                ]
+            ],
             "maxRunTime": 60,
         },
         "contract": {"files": [{"names": "verdict.json", "least": 1, "type": "json"}]},
