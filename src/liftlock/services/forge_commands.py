@@ -79,9 +79,9 @@ class ForgeCommands:
         )
         return [_answer(work, number, text)], [watch]
 
-    def link(self, operation_id: str) -> str:
-        """Return the address of the operation's page."""
-        return f"{self._web_url}/operations/{operation_id}"
+    def link(self, operation_id: str, kind: str = "operation") -> str:
+        """Return the address of the operation's page, or of a decision task's group."""
+        return f"{self._web_url}/{'tasks/groups' if kind == 'decision' else 'operations'}/{operation_id}"
 
     async def _start(
         self,
@@ -113,7 +113,7 @@ class ForgeCommands:
     ) -> Underway | str:
         """Ask again for the operation that is named, or for the last one that the pull request asked for."""
         named = work.body.get("operation")
-        known = await self._store.watches_of(repository.id, number)
+        known = await self._operations_of(repository, number)
         views = [
             await self._desk.look(each.operation_id) for each in known if named in (None, each.operation_id)
         ]
@@ -127,9 +127,14 @@ class ForgeCommands:
             )
         return await self._start(caller, work, repository, number, last.operation, last.given, now)
 
+    async def _operations_of(self, repository: ForgeRepository, number: int) -> list[Watch]:
+        return [
+            each for each in await self._store.watches_of(repository.id, number) if each.kind == "operation"
+        ]
+
     async def _cancel(self, caller: Caller, repository: ForgeRepository, number: int, now: datetime) -> str:
         told = []
-        for watch in await self._store.watches_of(repository.id, number):
+        for watch in await self._operations_of(repository, number):
             if not watch.ended:
                 try:
                     await self._desk.cancel(caller, watch.operation_id, now)
