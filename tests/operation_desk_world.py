@@ -158,6 +158,7 @@ class Desk:
             keys,
             pushes,
             observe,
+            self.repository,
             SqlLeases(self.engine),
             self.clock,
             holder="one",

@@ -12,9 +12,9 @@ import pytest
 
 from distribution_builders import METADATA, SDIST_NAME, WHEEL_NAME, sdist, wheel
 from liftlock.domain.inputs.minisign import parse_signature
-from liftlock.errors import InputValidationError
+from liftlock.errors import InputInvalidError, InputValidationError
 from liftlock.privileged.performing import PerformRefusedError, WrongSettingsError
-from operation_builders import frozen
+from operation_builders import frozen, operation
 from privileged_world import Bare, Bench
 
 STAGING, SIMPLE = "https://staging.example.org/simple/", "https://index.example.org/simple/"
@@ -271,3 +271,50 @@ def test_settings_that_make_no_sense_are_named_at_the_start(
         bench.checked(kind, settings, **changes)
     assert message in caught.value.message
     assert caught.value.message.startswith("operations.publish-widget.")
+
+
+COMMIT = {"paths": ["**/*.py"], "message": "Format", "target": "same"}
+TREE = {"files": [{"names": "tree/**/*.py", "most": 9}]}
+
+
+async def test_a_forks_pull_request_gets_a_patch_and_no_branch_of_ours_is_touched(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bare = Bare.make(tmp_path / "repository")
+    bare.commit("one", files={"a.py": "x = 1\n"})
+    bare.git("checkout", "--quiet", "-b", "theirs")
+    head = bare.commit("two", "theirs", files={"a.py": "x = [ 1 ]\n"})
+    bare.git("push", "--quiet", "origin", f"{head}:refs/pull/7/head", ":refs/heads/theirs")
+    before = bare.git("ls-remote", bare.address)
+    request = frozen(revision=head, ref="refs/pull/7/head")
+    done = await bench.perform(
+        "commit-files",
+        {**COMMIT, "address": bare.address},
+        {"tree/a.py": b"x = [1]\n"},
+        request,
+        contract=TREE,
+        pullRequests=True,
+    )
+    assert bare.git("ls-remote", bare.address) == before, "nothing was pushed"
+    patch = tmp_path / "changes.patch"
+    patch.write_bytes(done.made["public/changes.patch"])
+    assert b"-x = [ 1 ]\n+x = [1]\n" in patch.read_bytes()
+    assert f"Liftlock-Request: sha256:{request.digest}".encode() in patch.read_bytes()
+    bare.git("am", "--quiet", str(patch))
+    assert bare.git("show", "HEAD:a.py") == "x = [1]"
+
+
+@pytest.mark.parametrize(
+    "ref", ["refs/pull/7/merge", "refs/pull/0/head", "refs/heads/main", "refs/pull/07/head"]
+)
+def test_only_the_head_of_a_pull_request_is_taken_for_one(ref: str) -> None:
+    taken = operation(pullRequests=True, refs=["*"], contract=TREE, stage2={"kind": "commit-files"})
+    assert not taken.takes_ref(ref)
+    assert taken.takes_ref("refs/pull/7/head")
+    assert not operation(refs=["*"]).takes_ref("refs/pull/7/head")
+
+
+def test_what_nobody_has_merged_is_never_published_signed_or_moved() -> None:
+    for kind in ("publish-distribution", "sign-artifacts", "promote-release", "move-ref"):
+        with pytest.raises(InputInvalidError, match="takes what nobody has merged"):
+            operation(pullRequests=True, stage2={"kind": kind})

@@ -16,7 +16,7 @@ from liftlock.errors import RefusedError
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.forge import ForgeUnavailableError
 from liftlock.ports.push_store import PushQuery
-from liftlock.services.answer_forge import FIRST_DELAY, MAX_ATTEMPTS
+from liftlock.services.answer_forge import FIRST_DELAY, MAX_ATTEMPTS, MAX_PATCH
 from liftlock.values.instants import to_ms
 from push_world import CONFIG, CREATE
 from push_world import ROLE as REPO_ROLE
@@ -128,8 +128,7 @@ async def test_every_command_is_answered(world: ForgeWorld, text: str, answer: s
     ("changes", "answer"),
     [
         ({"is_open": False}, "This pull request is not open."),
-        ({"head_repository": 777}, "The branch of this pull request is in a fork"),
-        ({"head_repository": None}, "The branch of this pull request is in a fork"),
+        ({"head_repository": None}, "The fork that this pull request came from is gone."),
         ({"base_repository": 777}, "This pull request is not open."),
     ],
 )
@@ -351,3 +350,37 @@ async def test_a_decision_tasks_check_that_is_asked_for_again_repeats_nothing(wo
         "check_run", told(action="rerequested", check_run=run | {"external_id": check.external_id})
     )
     assert said == "ignored: a decision task is not repeated by its check"
+
+
+@pytest.mark.parametrize("text", ["+x = 1\n", "+```\n+````sh\n@mallory look\n"])
+async def test_a_pull_request_from_a_fork_gets_its_patch_as_a_comment(world: ForgeWorld, text: str) -> None:
+    await world.allow(*REQUEST)
+    world.forge.open(head_repository=777, head_ref="main")
+    await world.send("issue_comment", comment("/liftlock format"))
+    for _ in range(2):
+        await world.answer.step()
+    [(_, asked)] = world.desk.asked
+    assert (asked.ref, asked.revision) == ("refs/pull/7/head", HEAD), (
+        "never a branch of ours of the same name"
+    )
+    world.desk.patches["op-1"] = text
+    world.desk.move("op-1", "done", ended=True, succeeded=True)
+    for _ in range(2):
+        await world.answer.step()
+    said = texts(world)[-1]
+    fence = "`````" if "```" in text else "```"
+    assert said.endswith(f"this is the patch, for `git am`:\n\n{fence}diff\n{text}{fence}")
+    assert said.count(fence) == 2, "nothing in the patch ends its block"
+
+
+async def test_a_patch_that_is_too_long_is_named_and_not_shown(world: ForgeWorld) -> None:
+    await world.allow(*REQUEST)
+    world.forge.open(head_repository=777)
+    await world.send("issue_comment", comment("/liftlock format"))
+    for _ in range(2):
+        await world.answer.step()
+    world.desk.patches["op-1"] = "+" * (MAX_PATCH + 1)
+    world.desk.move("op-1", "done", ended=True, succeeded=True)
+    for _ in range(2):
+        await world.answer.step()
+    assert "too long for a comment: it is an artifact of stage 2" in texts(world)[-1]

@@ -68,6 +68,10 @@ class TargetRepository(Protocol):
         """Return the id of the commit, made by plumbing; nothing was pushed."""
         ...
 
+    async def patch(self, target: Target, commit: NewCommit) -> bytes:
+        """Return the commit as mail that `git am` applies to its base; nothing was pushed."""
+        ...
+
     async def tag(self, target: Target, tag: NewTag) -> str:
         """Return the id of the tag object, made by plumbing; nothing was pushed."""
         ...

@@ -5,6 +5,7 @@ Source: docs/reference/github.md#effects
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
@@ -32,6 +33,8 @@ MAX_ATTEMPTS: Final = 14
 FIRST_DELAY: Final = timedelta(seconds=2)
 MAX_DELAY: Final = timedelta(hours=1)
 MAX_WATCHES: Final = 1000
+MAX_PATCH: Final = 50_000
+"""Characters of a patch that a comment shows; the forge takes 65,536 in all."""
 _log = structlog.get_logger(__name__)
 
 
@@ -176,7 +179,8 @@ class AnswerForge:
             at = f"operation/{watch.operation_id}"
             works = [self._work(f"{at}/{view.state}", watch, "check", {"operation": watch.operation_id})]
             if view.ended and watch.kind == "operation":
-                works.append(self._work(f"{at}/result", watch, "comment", self._result(watch, view)))
+                body = self._result(watch, view, await self._desk.patch(watch.operation_id))
+                works.append(self._work(f"{at}/result", watch, "comment", body))
             told = msgspec.structs.replace(watch, told=view.state, ended=view.ended)
             await self._store.watch(told, works, Envelope(self._clock.now()))
 
@@ -185,10 +189,10 @@ class AnswerForge:
             id=work_id, repository=watch.repository, kind="check" if kind == "check" else "comment", body=body
         )
 
-    def _result(self, watch: Watch, view: Outlook) -> dict[str, object]:
+    def _result(self, watch: Watch, view: Outlook, patch: str) -> dict[str, object]:
         link = f"[{view.operation} {watch.operation_id}]({self._commands.link(watch.operation_id)})"
         how = "succeeded" if view.succeeded else f"ended: {view.state}"
-        return {"number": watch.number, "text": f"{link} {how}"}
+        return {"number": watch.number, "text": f"{link} {how}{_shown(patch)}"}
 
     async def _finish(self, work: Work, outcome: str, works: Sequence[Work]) -> None:
         await self._store.finish(work.id, outcome, works, Envelope(self._clock.now()))
@@ -201,6 +205,20 @@ class AnswerForge:
             return
         delay = min(FIRST_DELAY * 2**work.attempts, MAX_DELAY)
         await self._store.put_off(work.id, to_ms(self._clock.now() + delay), text)
+
+
+def _shown(patch: str) -> str:
+    """Return the patch as it stands in a comment: fenced by more marks than it has in a row, so that it can't end its block."""
+    if not patch:
+        return ""
+    if len(patch) > MAX_PATCH:
+        return ". The branch is in a fork, and the patch is too long for a comment: it is an artifact of stage 2."
+    longest = max((len(run) for run in re.findall("`+", patch)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return (
+        ". The branch is in a fork, so nothing was pushed; this is the patch, for `git am`:"
+        f"\n\n{fence}diff\n{patch.rstrip()}\n{fence}"
+    )
 
 
 def _status(view: Outlook) -> tuple[Status, Conclusion | None]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from liftlock.domain.forge.settings import ForgeRepository
+from liftlock.domain.operations.definition import pull_ref
 from liftlock.errors import LiftlockError, StaleSnapshotError, StorageError
 from liftlock.ports.forge import Forge
 from liftlock.ports.forge_store import ForgeStore, Watch, Work
@@ -96,11 +97,11 @@ class ForgeCommands:
         pull = await self._forge.pull(repository, number)
         if not pull.is_open or pull.base_repository != repository.id:
             return "This pull request is not open."
-        if pull.head_repository != repository.id:
-            return "The branch of this pull request is in a fork: operations act on branches of this repository alone."
+        if pull.head_repository is None:
+            return "The fork that this pull request came from is gone."
         wanted = Request(
             operation=operation,
-            ref=pull.head_ref,
+            ref=pull.head_ref if pull.head_repository == repository.id else pull_ref(number),
             revision=pull.head_revision,
             given=given,
             key=f"github/{work.id}",

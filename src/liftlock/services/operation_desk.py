@@ -53,6 +53,10 @@ class OperationDesk(Protocol):
         """Return the operation, or None."""
         ...
 
+    async def patch(self, operation_id: str) -> str:
+        """Return the patch that the operation made instead of a push; empty if it made none."""
+        ...
+
     async def cancel(self, caller: Caller, operation_id: str, now: datetime) -> Underway:
         """Return the operation, cancelled."""
         ...

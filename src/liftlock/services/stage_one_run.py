@@ -17,6 +17,7 @@ MAX_CHAIN_BYTES: Final = 8 << 20
 MAX_SIGNATURE_BYTES: Final = 1024
 MAX_SHOWN_BYTES: Final = 64 << 20
 """A larger file that crosses is not compared for people; its digest is all that they see."""
+MAX_RUNS: Final = 10
 _PAGE: Final = 1000
 
 
@@ -61,6 +62,14 @@ class StageOneRun:
             return await self._bytes(task_id, run_id, name, MAX_SHOWN_BYTES) or b""
         except StorageError as error:
             return error.message
+
+    async def made(self, task_id: str, name: str) -> bytes:
+        """Return an artifact of the task's first run that has it, at most `MAX_SHOWN_BYTES`; nothing if there is none."""
+        for run_id in range(MAX_RUNS):
+            found = await self._bytes(task_id, run_id, name, MAX_SHOWN_BYTES)
+            if found is not None:
+                return found
+        return b""
 
     async def _bytes(self, task_id: str, run_id: int, name: str, most: int) -> bytes | None:
         found = (await self._artifacts.chain(task_id, run_id, name)).get(name)

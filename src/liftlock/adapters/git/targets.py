@@ -96,6 +96,25 @@ class GitTargets:
             )
         return made.decode().strip()
 
+    async def patch(self, target: Target, commit: NewCommit) -> bytes:
+        """Return the commit as a patch; see the port."""
+        made = await self.commit(target, commit)
+        arguments = [
+            "format-patch",
+            "-1",
+            "--stdout",
+            "--no-signature",
+            "--no-stat",
+            "--full-index",
+            "--binary",
+        ]
+        async with self._opened(target) as (git, folder, _):
+            _, patch = await git.run(
+                folder,
+                [*arguments, "--no-ext-diff", "--no-textconv", "--no-renames", "--end-of-options", made],
+            )
+        return patch
+
     async def tag(self, target: Target, tag: NewTag) -> str:
         """Return the new tag's id; see the port."""
         async with self._opened(target) as (git, folder, options):

@@ -38,7 +38,9 @@ _TABLES = frozenset({"github", "event"})
 
 def part(base: Foundation, pushes: PushServices, fire: FireHook, operations: OperationServices) -> Part:
     """Return the dispatch service, and the forge service if there is an app."""
-    desk = ConfiguredDesk(operations.request, operations.operations, SqlOperationStore(base.engine))
+    desk = ConfiguredDesk(
+        operations.request, operations.operations, SqlOperationStore(base.engine), operations.run
+    )
     told = _document(base.told.integrations)
     rules = parse_rules(told.get("event", []))
     events = DispatchEvents(rules, SqlDispatchStore(base.engine), fire, desk, base.entropy)

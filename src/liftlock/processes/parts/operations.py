@@ -39,6 +39,7 @@ class OperationServices:
     operations: Operations
     say: SayOnOperation
     differences: ShowDifferences
+    run: StageOneRun
 
 
 def part(
@@ -62,6 +63,7 @@ def part(
         keys,
         pushes.store,
         pushes.observe,
+        pushes.repository,
         base.leases,
         base.clock,
         holder=base.holder,
@@ -72,6 +74,7 @@ def part(
         Operations(configured, store, stage_two),
         SayOnOperation(configured, store, base.wakeups),
         ShowDifferences(configured, store, run, pushes.store, GitTrees(base.directory / MIRRORS), parser),
+        run,
     )
     routes = api_operations.routes(services.operations, services.request, services.say, services.differences)
     return Part(tuple(routes), (Loop("advance operations", advance.step, EVERY_S, CHANNEL),)), services
