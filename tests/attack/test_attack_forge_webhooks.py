@@ -215,11 +215,11 @@ async def test_a_delivery_is_remembered_until_it_is_too_old_to_be_believed(world
         await world.answer.step()
     assert KEPT > MAX_AGE
     for later in (MAX_AGE, KEPT - MAX_AGE):
-        world.pushes.clock.present += later
+        world.pushes.clock.instant += later
         assert await world.store.forget(to_ms(world.pushes.clock.now() - KEPT)) == 0
-        with pytest.raises(RefusedError if later == KEPT - MAX_AGE else ConflictError):
+        with pytest.raises(ConflictError):
             await world.send("issue_comment", FORMAT, delivery="delivery-once")
-    world.pushes.clock.present += timedelta(seconds=1)
+    world.pushes.clock.instant += timedelta(seconds=1)
     assert await world.store.forget(to_ms(world.pushes.clock.now() - KEPT)) > 0
     assert await rows(world, "forge_delivery") == 0
     with pytest.raises(RefusedError, match="14 days only"):

@@ -333,9 +333,9 @@ async def test_a_pushs_decision_task_is_a_check_on_what_was_pushed_and_only_once
         await world.answer.step()
     found = {check.external_id: check.conclusion for check in world.forge.checks.values()}
     assert found == {push.task_id: "success", second.task_id: None}
-    world.pushes.clock.present += timedelta(hours=2)
+    world.pushes.clock.instant += timedelta(hours=2)
     other = ForgeWorld(world.engine, world.directory)
-    other.pushes.clock.present = world.pushes.clock.now()
+    other.pushes.clock.instant = world.pushes.clock.now()
     await other.answer.step()
     assert other.forge.checks == {}, "what was pushed long ago is not told again after a start"
 

@@ -44,7 +44,7 @@ from liftlock.errors import LiftlockError
 )
 @json_option
 @click.pass_context
-def witness(ctx: click.Context, directory: Path, every: int | None, out: Output, **options: Any) -> None:
+def witness(ctx: click.Context, /, directory: Path, every: int | None, out: Output, **options: Any) -> None:
     """Keep the log's newest checkpoint in DIRECTORY, if it holds all rows of the last one kept.
 
     The first run keeps the log's key, and only that key counts from then on. Run it as a user of its own, or on another

@@ -124,9 +124,7 @@ class Mail:
             "Keep this message: it shows what the log was. To compare the log with it, save the attachment and run\n\n"
             f"    liftlock audit verify --checkpoint FILE\n\n{note}"
         )
-        message.add_attachment(
-            note.encode(), maintype="text", subtype="plain", filename="checkpoint.txt", cte="base64"
-        )
+        message.add_attachment(note, charset="utf-8", filename="checkpoint.txt", cte="base64")
         return message
 
     def _last(self) -> dict[str, str | float]:
