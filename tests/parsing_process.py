@@ -99,7 +99,7 @@ def _answer_much(_given: bytes) -> bytes:
 
 
 def _refuse(given: bytes) -> bytes:
-    raise InputValidationError(f"refused: {given!r}")
+    raise InputValidationError(f"refused: {given!r}", rule="a-rule")
 
 
 ALL: dict[str, Callable[[bytes], bytes]] = {

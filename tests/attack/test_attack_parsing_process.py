@@ -47,8 +47,9 @@ async def test_code_in_the_parsing_process_cannot_answer_the_next_question(parse
     assert said.startswith(("ddone: [", "done: [", "dd")), said
     written = said[said.index("[") + 1 : said.index("]")].split(", ")
     assert len(written) == 2, said
-    with pytest.raises(InputValidationError, match="refused: b'next'"):
+    with pytest.raises(InputValidationError, match="refused: b'next'") as caught:
         await parser.parse("refuse", b"next")
+    assert caught.value.details["rule"] == "a-rule"
     assert await parser.parse("echo", b"whole") == b"whole"
 
 

@@ -81,7 +81,8 @@ def _outcome(parsing: Parsing, content: bytes) -> tuple[int, bytes]:
     try:
         return _EXIT_DONE, parsing(content)
     except InputValidationError as error:
-        return _EXIT_REFUSED, error.message.encode("utf-8", "replace")
+        rule = str(error.details.get("rule", ""))
+        return _EXIT_REFUSED, f"{rule}\n{error.message}".encode("utf-8", "replace")
 
 
 def _all_of(descriptor: int) -> bytes:
