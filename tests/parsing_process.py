@@ -19,7 +19,7 @@ from liftlock.domain.operations.parsing_samples import samples, showing_samples
 from liftlock.domain.operations.parsings import PARSINGS, SHOWING
 from liftlock.errors import InputValidationError
 
-CPU_S, WALL_S = 2, 4
+CPU_S, WALL_S, MEMORY_BYTES = 1, 2, 700 << 20
 """Limits for tests; the real ones only take longer to show."""
 
 
@@ -139,6 +139,7 @@ def parsing_process() -> Iterator[ForkedParser]:
 def main() -> None:
     """Serve on the descriptor that the first argument names."""
     confinement.CPU_S, confinement.WALL_S = CPU_S, WALL_S  # type: ignore[misc]
+    confinement.MEMORY_BYTES = MEMORY_BYTES  # type: ignore[misc]
     warm_up(ALL, {**samples(), **showing_samples()})
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         serve(channel, ALL)
