@@ -14,6 +14,7 @@ from admission_world import NAME, WHEEL
 from fakes.certified_signer import CertifiedSigner, KnownPools, produced
 from fakes.counted_entropy import CountedEntropy
 from fakes.direct_parser import DirectParser
+from fakes.fake_package_index import FakePackageIndex
 from fakes.fake_repository import FakeRepository
 from fakes.settable_time import SettableClock
 from hooks_world import ToldGuard
@@ -112,6 +113,7 @@ class Desk:
     say: SayOnOperation = field(init=False)
     differences: ShowDifferences = field(init=False)
     tree: StubTree = field(init=False)
+    index: FakePackageIndex = field(init=False)
     run: StubRun = field(init=False)
     clock: SettableClock = field(init=False)
     worker: CertifiedSigner = field(default_factory=CertifiedSigner)
@@ -165,9 +167,9 @@ class Desk:
         )
         self.operations = Operations(configured, self.store, stage_two)
         self.say = SayOnOperation(configured, self.store, InProcessWakeups())
-        self.tree = StubTree()
+        self.tree, self.index = StubTree(), FakePackageIndex()
         self.differences = ShowDifferences(
-            configured, self.store, self.run, pushes, self.tree, DirectParser.of_all()
+            configured, self.store, self.run, pushes, self.tree, self.index, DirectParser.of_all()
         )
         self.projects = Projects(pushes, self.repository)
 

@@ -13,21 +13,28 @@ from liftlock.values.secret import Secret
 
 @dataclass
 class FakePackageIndex:
-    """Implements `ports.package_index.PackageIndex`. `files`: address of the simple index, project, file → content."""
+    """Implements `ports.package_index.PackageIndex`. `contents`: address of the simple index, project, file → content."""
 
     token: str = "the token"
-    files: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
+    contents: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
+    broken: str = ""
     uploads: list[str] = field(default_factory=list)
 
     def put(self, simple: str, project: str, filename: str, content: bytes) -> None:
-        self.files[simple.rstrip("/"), canonicalize_name(project), filename] = content
+        self.contents[simple.rstrip("/"), canonicalize_name(project), filename] = content
 
     async def served(self, address: IndexAddress, project: str, filename: str) -> str | None:
         content = await self.fetch(address.simple, project, filename, max_bytes=1 << 30)
         return None if content is None else hashlib.sha256(content).hexdigest()
 
+    async def files(self, simple: str, project: str) -> list[str]:
+        if self.broken:
+            raise IndexFailedError(self.broken)
+        where = (simple.rstrip("/"), canonicalize_name(project))
+        return [name for *place, name in self.contents if tuple(place) == where]
+
     async def fetch(self, simple: str, project: str, filename: str, *, max_bytes: int) -> bytes | None:
-        content = self.files.get((simple.rstrip("/"), canonicalize_name(project), filename))
+        content = self.contents.get((simple.rstrip("/"), canonicalize_name(project), filename))
         if content is not None and len(content) > max_bytes:
             raise IndexFailedError(f"{simple}: more than {max_bytes} bytes")
         return content

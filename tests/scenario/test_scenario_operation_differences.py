@@ -95,3 +95,42 @@ async def test_only_who_may_ask_or_approve_sees_what_files_hold(desk: Desk) -> N
         await desk.differences(await desk.access.caller(asker), "A" * 22)
     with pytest.raises(ConflictError, match="nothing is frozen"):
         await desk.differences(await desk.access.caller(asker), (await desk.ask()).operation_id)
+
+
+SIMPLE = "https://index.example.org/simple/"
+PUBLISHED = {
+    "kind": "publish-distribution",
+    "settings": {"name": "gadget", "upload": "https://index.example.org/", "simple": SIMPLE},
+}
+
+
+async def test_before_liftlock_published_there_is_the_indexs_last_release_to_compare_with(
+    engine: Engine, tmp_path: Path
+) -> None:
+    desk = await Desk.make(engine, tmp_path, contract=CONTRACT, stage2=PUBLISHED)
+    for version, text in (("0.8", b"x = 0\n"), ("0.9", b"x = 1\n"), ("2.0", b"x = 9\n")):
+        content = sdist(members={f"gadget-{version}/a.py": text}, top=f"gadget-{version}")
+        desk.index.put(SIMPLE, "gadget", f"gadget-{version}.tar.gz", content)
+    record = await released(desk, {"a.py": b"x = 2\n"})
+    found = await desk.differences(await desk.access.caller(desk.people["morgan"]), record.operation_id)
+    assert found.last is None
+    [one] = [each for each in found.files if each.against == "last"]
+    assert one.counterpart == "gadget-0.9.tar.gz", "the newest before this version"
+    assert [entry.text for entry in one.entries] == ["@@ -1,1 +1,1 @@\n-x = 1\n+x = 2\n"]
+    await performed(desk, record)
+    later = await released(desk, {"a.py": b"x = 3\n"})
+    again = await desk.differences(await desk.access.caller(desk.people["morgan"]), later.operation_id)
+    assert again.last == record.operation_id, "what liftlock performed is known by its digest"
+
+
+async def test_an_index_that_does_not_answer_is_a_problem_of_the_comparison_alone(
+    engine: Engine, tmp_path: Path
+) -> None:
+    desk = await Desk.make(engine, tmp_path, contract=CONTRACT, stage2=PUBLISHED)
+    desk.index.broken = "index.example.org: ConnectError"
+    record = await released(desk, {"a.py": b"1"})
+    found = await desk.differences(await desk.access.caller(desk.people["morgan"]), record.operation_id)
+    assert {each.against: each.problem for each in found.files} == {
+        "last": "index.example.org: ConnectError",
+        "source": "",
+    }

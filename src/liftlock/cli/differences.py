@@ -28,7 +28,9 @@ def difference_lines(out: Output, compared: dict[str, Any]) -> list[str]:
 def _heading(one: dict[str, Any], compared: dict[str, Any]) -> str:
     if one["against"] == "source":
         return f"{one['path']} against the source at {compared['revision'][:12]}"
-    return f"{one['path']} against {one['counterpart'] or 'the last release'} of operation {compared['lastOperationId']}"
+    last = compared["lastOperationId"]
+    whose = "on the index" if last is None else f"of operation {last}"
+    return f"{one['path']} against {one['counterpart'] or 'the last release'} {whose}"
 
 
 def _counts(one: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from liftlock.domain.operations.differences import (
     counterpart_of,
     is_packed,
     places,
+    previous_release,
 )
 from liftlock.domain.operations.parsings import MembersQuestion, question, read_difference, read_members
 from liftlock.domain.pushes.project import Project
@@ -29,6 +30,7 @@ from liftlock.domain.scopes.satisfaction import AllOf, AnyOf
 from liftlock.errors import ConflictError, LiftlockError, NotFoundError
 from liftlock.ports.confined_parser import ConfinedParser
 from liftlock.ports.operation_store import OperationQuery, OperationRecord, OperationStore
+from liftlock.ports.package_index import PackageIndex
 from liftlock.ports.push_store import PushStore
 from liftlock.ports.source_tree import SourceTree
 from liftlock.services.authorize import Caller
@@ -37,11 +39,12 @@ from liftlock.services.configured_operations import ConfiguredOperations
 MAX_SOURCE_BYTES: Final = 32 << 20
 MAX_FILES: Final = 200
 """Files of one request that are compared."""
+MAX_RELEASED_BYTES: Final = 64 << 20
 KEPT: Final = 16
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """The differences of one frozen request. `last`: the operation that performed the last release; None: there was none."""
+    """The differences of one frozen request. `last`: the operation that performed the last release; None: none did."""
 
     operation_id: str
     digest: str
@@ -67,6 +70,15 @@ class _Source(msgspec.Struct, frozen=True):
     root: str | None
 
 
+class _Released(msgspec.Struct, frozen=True):
+    """The files of the last release of `project` on the index `simple`, or why they can't be listed."""
+
+    simple: str
+    project: str
+    files: tuple[str, ...]
+    problem: str = ""
+
+
 class ShowDifferences:
     """Compares; what was compared for a digest is kept for a while."""
 
@@ -77,6 +89,7 @@ class ShowDifferences:
         files: StageOneFiles,
         pushes: PushStore,
         tree: SourceTree,
+        index: PackageIndex,
         parser: ConfinedParser,
     ) -> None:
         self._configured = configured
@@ -84,6 +97,7 @@ class ShowDifferences:
         self._files = files
         self._pushes = pushes
         self._tree = tree
+        self._index = index
         self._parser = parser
         self._kept: dict[tuple[str, str | None], Compared] = {}
         self._busy = asyncio.Lock()
@@ -128,10 +142,13 @@ class ShowDifferences:
     ) -> Compared:
         source = await self._source(frozen, operation)
         before = None if last is None else last.frozen
+        released = await self._released(frozen, operation) if before is None else None
         found: list[Difference] = []
         for file in frozen.stage1.files[:MAX_FILES]:
             if before is not None and (not isinstance(source, _Source) or source.root is None):
                 found.append(await self._against_last(frozen, file, before))
+            elif released is not None:
+                found.append(await self._against_index(frozen, file, released))
             if isinstance(source, _Source):
                 found.append(await self._against_source(frozen, file, source))
             elif is_packed(file.path):
@@ -173,6 +190,37 @@ class ShowDifferences:
         if isinstance(now, str) or isinstance(then, str):
             problem = now if isinstance(now, str) else str(then)
             return Difference(file.path, "last", name, problem=problem)
+        return await self._answer(DifferenceQuestion(file.path, now, "last", name, {name: then}))
+
+    async def _released(self, frozen: FrozenRequest, operation: Operation) -> _Released | None:
+        """Return the last release on the index, of an operation that publishes there and has not done so before."""
+        told = operation.stage2.settings
+        if operation.stage2.kind != "publish-distribution" or not isinstance(frozen.input, dict):
+            return None
+        simple, project = str(told.get("simple", "")), str(told.get("name", ""))
+        version = str(frozen.input.get(str(told.get("versionField", "version")), ""))
+        try:
+            names = previous_release(await self._index.files(simple, project), version)
+        except LiftlockError as error:
+            return _Released(simple, project, (), error.message)
+        return _Released(simple, project, tuple(names)) if names else None
+
+    async def _against_index(
+        self, frozen: FrozenRequest, file: FrozenFile, released: _Released
+    ) -> Difference:
+        name = counterpart_of(file.path, released.files)
+        if name is None:
+            why = released.problem or "the last release on the index has no such file"
+            return Difference(file.path, "last", "", problem=why)
+        now = await self._files.content(frozen.stage1.task_id, frozen.stage1.run_id, file)
+        try:
+            then = await self._index.fetch(
+                released.simple, released.project, name, max_bytes=MAX_RELEASED_BYTES
+            )
+        except LiftlockError as error:
+            return Difference(file.path, "last", name, problem=error.message)
+        if isinstance(now, str) or then is None:
+            return Difference(file.path, "last", name, problem=now if isinstance(now, str) else "it is gone")
         return await self._answer(DifferenceQuestion(file.path, now, "last", name, {name: then}))
 
     async def _against_source(self, frozen: FrozenRequest, file: FrozenFile, source: _Source) -> Difference:

@@ -5,6 +5,7 @@ Source: the upload API of the Python package index; the simple repository API
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from html.parser import HTMLParser
@@ -53,6 +54,12 @@ class HttpPackageIndex:
         """Return the file; see the port."""
         url = await self._link(simple, project, filename)
         return None if url is None else b"".join([chunk async for chunk in self._chunks(url, max_bytes)])
+
+    async def files(self, simple: str, project: str) -> list[str]:
+        """Return the files' names; see the port."""
+        page = f"{simple.rstrip('/')}/{canonicalize_name(project)}/"
+        found = await self._page(page)
+        return [] if found is None else [_name_of(link) for link in _links(found, page)]
 
     async def _link(self, simple: str, project: str, filename: str) -> str | None:
         """Return where the project's page says that the file is; None: it has no such file."""
@@ -120,12 +127,13 @@ class HttpPackageIndex:
 
 
 async def _beginning(answer: httpx2.Response) -> bytes:
-    """Return the first bytes of what the index says, and no more of it than that."""
+    """Return the first bytes of what the index says, and no more of it than that; it may hang up at any moment."""
     found = bytearray()
-    async for chunk in answer.aiter_bytes():
-        found += chunk
-        if len(found) > _READ:
-            break
+    with contextlib.suppress(httpx2.HTTPError):
+        async for chunk in answer.aiter_bytes():
+            found += chunk
+            if len(found) > _READ:
+                break
     return bytes(found[:_READ])
 
 

@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
 
 from liftlock.domain.operations.distributions import unpacked
 from liftlock.domain.operations.text_differences import Budget, text_difference, visible
@@ -95,6 +101,31 @@ def _kind(path: str) -> object:
     except (InvalidWheelFilename, InvalidSdistFilename):
         return None
     return project, build, tags
+
+
+def previous_release(filenames: Sequence[str], version: str) -> list[str]:
+    """Return the files of the newest release before `version`, sorted; of the newest at all if none is older; perhaps none."""
+    releases: dict[Version, list[str]] = {}
+    for name in filenames:
+        found = _version_of(name)
+        if found is not None:
+            releases.setdefault(found, []).append(name)
+    try:
+        own = Version(version)
+    except InvalidVersion:
+        return []
+    releases.pop(own, None)
+    older = [each for each in releases if each < own]
+    return sorted(releases[max(older or releases)]) if releases else []
+
+
+def _version_of(filename: str) -> Version | None:
+    try:
+        if filename.endswith(".whl"):
+            return parse_wheel_filename(filename)[1]
+        return parse_sdist_filename(filename)[1] if filename.endswith(".tar.gz") else None
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
 
 
 def places(found: Sequence[str], tree: Sequence[str]) -> dict[str, str]:

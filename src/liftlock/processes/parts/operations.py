@@ -8,6 +8,7 @@ from pathlib import Path
 from liftlock.adapters.blobs.local import LocalBlobs
 from liftlock.adapters.git.trees import GitTrees
 from liftlock.adapters.keys.published_keys import PublishedKeys
+from liftlock.adapters.package_index.client import HttpPackageIndex
 from liftlock.adapters.sql.artifact_store import SqlArtifactStore
 from liftlock.adapters.sql.operation_store import SqlOperationStore
 from liftlock.ports.confined_parser import ConfinedParser
@@ -73,7 +74,15 @@ def part(
         request,
         Operations(configured, store, stage_two),
         SayOnOperation(configured, store, base.wakeups),
-        ShowDifferences(configured, store, run, pushes.store, GitTrees(base.directory / MIRRORS), parser),
+        ShowDifferences(
+            configured,
+            store,
+            run,
+            pushes.store,
+            GitTrees(base.directory / MIRRORS),
+            HttpPackageIndex(),
+            parser,
+        ),
         run,
     )
     routes = api_operations.routes(services.operations, services.request, services.say, services.differences)

@@ -10,6 +10,7 @@ from liftlock.domain.operations.differences import (
     difference,
     members,
     places,
+    previous_release,
 )
 
 SDIST, WHEEL = f"dist/{SDIST_NAME}", f"dist/{WHEEL_NAME}"
@@ -122,3 +123,23 @@ def test_members_are_listed_without_reading_metadata() -> None:
         "PKG-INFO",
         "a.py",
     ]
+
+
+def test_the_last_release_is_the_newest_before_the_version_or_the_newest_there_is() -> None:
+    names = [
+        "gadget-0.9.tar.gz",
+        "gadget-0.9-py3-none-any.whl",
+        "gadget-0.10.tar.gz",
+        "gadget-1.0.tar.gz",
+        "gadget-2.0.tar.gz",
+        "gadget-1.0rc1.tar.gz",
+        "notes.txt",
+        "broken.whl",
+        "gadget-x.tar.gz",
+    ]
+    assert previous_release(names, "0.10") == ["gadget-0.9-py3-none-any.whl", "gadget-0.9.tar.gz"]
+    assert previous_release(names, "1.0") == ["gadget-1.0rc1.tar.gz"]
+    assert previous_release(names, "3.0") == ["gadget-2.0.tar.gz"]
+    assert previous_release(names, "0.1") == ["gadget-2.0.tar.gz"]
+    assert previous_release(["gadget-1.0.tar.gz"], "1.0") == []
+    assert previous_release(names, "no version") == []
