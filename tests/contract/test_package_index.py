@@ -52,7 +52,7 @@ async def test_what_was_uploaded_is_listed_served_and_fetched(place: Place) -> N
         with pytest.raises(IndexFailedError, match=f"more than {len(content) - 1} bytes"):
             await index.fetch(address.simple, "gadget", name, max_bytes=len(content) - 1)
     assert sorted(await index.files(address.simple, "gadget")) == sorted([SDIST_NAME, WHEEL_NAME])
-    with pytest.raises(IndexFailedError, match="was not taken: HTTP 403|ReadError while") as caught:
+    with pytest.raises(IndexFailedError, match=r"was not taken: HTTP 403|ReadError while") as caught:
         await index.upload(
             address, Release("gadget-2.0.tar.gz", b"", FIELDS), "publisher", Secret("wrong-token-1234")
         )
