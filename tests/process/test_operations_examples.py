@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import slugid
 
 from canaries import in_files, in_processes, seen
 from echoing_index import echoing_index
-from liftlock_up import LIFTLOCK
-from operations_world import TOKEN, WHEELHOUSE, Repository, World, open_to_all, operations_world
+from liftlock.domain.inputs.replay import pinned
+from operations_world import TOKEN, Repository, World, open_to_all, operations_world
 from timed_index import TimedIndex, timed_index
 
 pytestmark = pytest.mark.process
@@ -47,7 +49,6 @@ for pattern in ("environ", "cmdline", "maps", "status"):
             found.append(path.read_text(errors="replace"))
         except OSError as error:
             found.append(f"{path}: {error}")
-pathlib.Path("artifacts/found.txt").write_text("\\n".join(found))
 print("\\n".join(found))
 made = io.BytesIO()
 with tarfile.open(fileobj=made, mode="w") as archive:
@@ -237,23 +238,28 @@ def test_dependencies_are_updated_by_the_index_as_it_was_when_it_was_asked_for(p
 
 
 def _expect_a_replay(place: Place, task_id: str) -> None:
-    """Run stage 1 once more on this machine: the index has changed and is not asked; the same comes of the recorded answers."""
+    """Run stage 1 once more with the recorded answers: the index has changed, is not asked, and the same comes of it."""
     place.newest.upload("sextant", "1.2", "2021-06-01T00:00:00Z")
-    before = len(place.newest.asked)
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **place.world.up.environment()}
-    command = [LIFTLOCK, "task", "run", "--local", "--json", "--pool-policy", str(place.policy)]
-    done = subprocess.run(
-        [*command, "--wheelhouse", str(WHEELHOUSE), task_id],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    states = {one["name"]: one["state"] for one in json.loads(done.stdout)["artifacts"]}
-    assert states["artifacts/tree/requirements.txt"] == "same"
-    assert len(place.newest.asked) == before, "a replay asks nobody"
+    asked, root = len(place.newest.asked), place.world.root
+    task = root.get("queue", "task", task_id)
+    manifest = json.loads(root.artifact(task_id, "public/inputs.json"))
+    now, again = datetime.now(UTC), slugid.nice()
+    definition = {key: task[key] for key in ("taskQueueId", "schedulerId", "scopes", "metadata")} | {
+        "created": now.isoformat(),
+        "deadline": (now + timedelta(hours=1)).isoformat(),
+        "payload": pinned(task["payload"], manifest),
+    }
+    root.put("queue", "task", again, payload=definition)
+    deadline = time.monotonic() + 120
+    while (state := root.get("queue", "task", again, "status")["status"]["state"]) in ("pending", "running"):
+        assert time.monotonic() < deadline, state
+        time.sleep(0.2)
+    assert state == "completed", place.world.log(again)
+    made = [root.artifact(each, "artifacts/tree/requirements.txt") for each in (task_id, again)]
+    assert made[0] == made[1]
+    assert len(place.newest.asked) == asked, "a replay asks nobody"
+    replayed = json.loads(root.artifact(again, "public/inputs.json"))["network"]
+    assert replayed["sealing"] == "sealed"
 
 
 def test_files_are_signed_and_a_branch_is_moved_by_the_real_worker(place: Place, tmp_path: Path) -> None:
