@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from typing import Any
 
@@ -145,5 +146,5 @@ def _check_offer(stage: Stage, developer: Person) -> None:
 def _offered(developer: Person, *arguments: str) -> list[str]:
     ended = developer.liftlock("action", "ls", *arguments, "--json")
     expect_equal(f"the exit status of liftlock action ls ({ended.text[:300]})", ended.status, int(Exit.OK))
-    listed = ended.json
+    listed = json.loads(ended.stdout)
     return [one["name"] for one in listed["actions"]]
