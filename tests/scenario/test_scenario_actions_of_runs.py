@@ -18,8 +18,11 @@ from liftlock.domain.credentials.certificates import Credentials
 from liftlock.errors import ConflictError, NotFoundError, RefusedError
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.push_store import DecisionRun
+from liftlock.services.authorize import Caller
+from liftlock.services.create_task import CreateTask
 from liftlock.services.decide_again import DecideAgain
 from liftlock.services.run_cron import RunCron
+from liftlock.services.start_decision import StartDecision
 from push_world import CREATE, GENERIC, PROMOTION, ROLE, PushWorld, digest_of, hook_of, payload_of, project
 
 CONFIG = """\
@@ -277,3 +280,25 @@ async def test_a_push_is_decided_again_only_by_who_may_and_only_if_it_was_decide
     await world.projects.update(root, project(level=1), NOW)
     with pytest.raises(ConflictError, match="registered with another identity, level or trust domain since"):
         await decide_again(world, push.id)
+
+
+async def test_a10_a_pushs_hooks_are_there_before_its_decision_task_is(world: PushWorld) -> None:
+    seen: list[list[str]] = []
+
+    class Seeing(CreateTask):
+        async def __call__(self, caller: Caller, task_id: str, *more: Any, **options: Any) -> Any:
+            seen.append(await world.hook_store.names())
+            return await super().__call__(caller, task_id, *more, **options)
+
+    world.start = StartDecision(
+        world.store,
+        world.repository,
+        world.admit_hooks,
+        world.access.authorizer,
+        Seeing(world.tasks),
+        world.clock,
+    )
+    world.watch._start = world.start
+    push = await world.push(CONFIG)
+    [names] = seen
+    assert f"{hook_of(push).group_id}/{hook_of(push).hook_id}" in names
