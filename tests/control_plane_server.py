@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fakes.direct_parser import DirectParser
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.migrate import migrate_postgresql, migrate_sqlite
 from liftlock.adapters.sql.postgres_engine import PostgresEngine
@@ -81,7 +82,7 @@ def serve(
     async def run() -> None:
         wakeups = InProcessWakeups()
         engine = await _engine(tmp_path, dsn, wakeups)
-        plane = wiring.build(told, engine, wakeups, SystemClock(), SystemEntropy())
+        plane = wiring.build(told, engine, wakeups, SystemClock(), SystemEntropy(), DirectParser.of_all())
         stop = asyncio.Event()
         ends.append((asyncio.get_running_loop(), stop, plane))
         background = [asyncio.create_task(loops.run(loop, wakeups)) for loop in plane.loops]

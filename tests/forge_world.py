@@ -21,6 +21,7 @@ from liftlock.domain.forge.settings import ForgeRepository, GitHubSettings, pars
 from liftlock.ports.forge import Check, ForgeUnavailableError, PullFacts
 from liftlock.services.answer_forge import AnswerForge
 from liftlock.services.decide_pull import DecidePull
+from liftlock.services.decisions_told import DecisionsTold
 from liftlock.services.forge_commands import ForgeCommands
 from liftlock.services.receive_webhook import ReceiveWebhook, WebhookHeaders
 from push_world import PushWorld
@@ -28,6 +29,8 @@ from push_world import PushWorld
 SECRET = b"the webhook's secret of the tests"
 APP, INSTALLATION, REPOSITORY = 4711, 99, 1296269
 ROBIN, STRANGER = 1, 666
+AT = "2026-03-01T11:59:30Z"
+"""Half a minute before the clock of these tests."""
 HEAD = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
 SETTINGS = parse_github(
     {
@@ -138,6 +141,7 @@ class ForgeWorld:
             self.desk,
             ForgeCommands(self.store, self.forge, self.desk, authorizer, "https://lift.example"),
             pulls,
+            DecisionsTold(self.settings, self.store, self.pushes.store, self.pushes.tasks),
             authorizer,
             SqlLeases(self.engine),
             self.pushes.clock,
@@ -186,9 +190,11 @@ def told(sender: int = ROBIN, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def comment(text: str, *, sender: int = ROBIN, number: int = 7, **more: Any) -> dict[str, Any]:
-    """Return the webhook of a new comment on a pull request."""
-    said = {"id": 31, "user": {"id": sender, "login": "x"}, "body": text}
+def comment(
+    text: str, *, sender: int = ROBIN, number: int = 7, at: str | None = AT, **more: Any
+) -> dict[str, Any]:
+    """Return the webhook of a new comment on a pull request, written at `at`."""
+    said = {"id": 31, "user": {"id": sender, "login": "x"}, "body": text, "created_at": at}
     return told(sender, action="created", issue={"number": number, "pull_request": {}}, comment=said, **more)
 
 
@@ -200,6 +206,7 @@ def pull(
     said = {
         "number": number,
         "title": "A title",
+        "updated_at": AT,
         "user": {"id": STRANGER, "login": "mal'; rm -rf /"},
         "author_association": association,
         "head": {"ref": "topic$(x)", "sha": revision, "repo": repo},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,8 @@ from access_world import NOW, World
 from admission_world import NAME, WHEEL
 from fakes.certified_signer import CertifiedSigner, KnownPools, produced
 from fakes.counted_entropy import CountedEntropy
+from fakes.direct_parser import DirectParser
+from fakes.fake_package_index import FakePackageIndex
 from fakes.fake_repository import FakeRepository
 from fakes.settable_time import SettableClock
 from hooks_world import ToldGuard
@@ -24,12 +27,14 @@ from liftlock.adapters.sql.push_store import SqlPushStore
 from liftlock.adapters.sql.script import Script, Sql
 from liftlock.adapters.sql.task_store import SqlTaskStore
 from liftlock.adapters.wakeups.in_process import InProcessWakeups
+from liftlock.domain.approvals.request import FrozenFile
 from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.operations.definition import OperationSet
 from liftlock.domain.operations.freezing import ChainBytes, Stored
 from liftlock.domain.provenance.chain import CHAIN_NAME, SIGNATURE_NAME
-from liftlock.domain.pushes.project import define_project
+from liftlock.domain.pushes.project import Project, define_project
 from liftlock.domain.tasks.lifecycle import Claim, Report
+from liftlock.errors import RepositoryError
 from liftlock.ports.envelope import Envelope
 from liftlock.ports.operation_store import OperationRecord
 from liftlock.services.advance_operations import AdvanceOperations
@@ -42,6 +47,7 @@ from liftlock.services.operations import Operations
 from liftlock.services.projects import Projects
 from liftlock.services.request_operation import RequestOperation, Wanted
 from liftlock.services.say_on_operation import SayOnOperation, Word
+from liftlock.services.show_differences import ShowDifferences
 from liftlock.services.stage_two import StageTwo
 from liftlock.services.task_lifecycle import TaskLifecycle
 from liftlock.values.instants import to_ms
@@ -55,12 +61,34 @@ class StubRun:
     """Stands for the artifacts of stage 1: what the world's worker left, by task."""
 
     left: dict[str, tuple[ChainBytes, dict[str, Stored]]] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
 
     async def chain(self, task_id: str, run_id: int) -> ChainBytes:
         return self.left[task_id][0]
 
     async def stored(self, task_id: str, run_id: int) -> dict[str, Stored]:
         return self.left[task_id][1]
+
+    async def content(self, task_id: str, run_id: int, file: FrozenFile) -> bytes | str:
+        return self.contents.get(file.sha256, "it is not stored any more")
+
+
+@dataclass(slots=True)
+class StubTree:
+    """Stands for the source tree of every revision."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    problem: str = ""
+
+    async def paths(self, project: Project, revision: str) -> list[str]:
+        if self.problem:
+            raise RepositoryError(self.problem)
+        return sorted(self.files)
+
+    async def contents(
+        self, project: Project, revision: str, paths: Sequence[str], *, max_bytes: int
+    ) -> dict[str, bytes | None]:
+        return {path: self.files[path] for path in paths if path in self.files}
 
 
 @dataclass(slots=True)
@@ -83,6 +111,9 @@ class Desk:
     advance: AdvanceOperations = field(init=False)
     operations: Operations = field(init=False)
     say: SayOnOperation = field(init=False)
+    differences: ShowDifferences = field(init=False)
+    tree: StubTree = field(init=False)
+    index: FakePackageIndex = field(init=False)
     run: StubRun = field(init=False)
     clock: SettableClock = field(init=False)
     worker: CertifiedSigner = field(default_factory=CertifiedSigner)
@@ -129,12 +160,17 @@ class Desk:
             keys,
             pushes,
             observe,
+            self.repository,
             SqlLeases(self.engine),
             self.clock,
             holder="one",
         )
         self.operations = Operations(configured, self.store, stage_two)
         self.say = SayOnOperation(configured, self.store, InProcessWakeups())
+        self.tree, self.index = StubTree(), FakePackageIndex()
+        self.differences = ShowDifferences(
+            configured, self.store, self.run, pushes, self.tree, self.index, DirectParser.of_all()
+        )
         self.projects = Projects(pushes, self.repository)
 
     projects: Projects = field(init=False)
@@ -193,6 +229,7 @@ class Desk:
         chain = ChainBytes(left[task_id, CHAIN_NAME], left[task_id, SIGNATURE_NAME])
         stored = {name: Stored(hashlib.sha256(data).hexdigest(), len(data)) for name, data in files.items()}
         self.run.left[task_id] = (chain, stored)
+        self.run.contents |= {hashlib.sha256(data).hexdigest(): data for data in files.values()}
 
     async def waiting(self, **changes: Any) -> OperationRecord:
         """Return an operation that waits for approval."""

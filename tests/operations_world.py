@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,14 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
 
+def open_to_all(repository: Repository) -> None:
+    """Let the privileged worker push to the repository, whoever it runs as."""
+    for folder, _, files in os.walk(repository.bare):
+        os.chmod(folder, 0o777)
+        for name in files:
+            os.chmod(os.path.join(folder, name), 0o666)
+
+
 @contextlib.contextmanager
 def package_index(folder: Path, user: str = "publisher", token: str = TOKEN) -> Iterator[str]:
     """Run a real index on a free port and yield its address; who uploads needs the token."""
@@ -121,10 +129,14 @@ class World:
     up: Up
     folder: Path
     signers: dict[str, Signer]
-    repository: Repository
-    project: str
+    repositories: dict[str, Repository]
     index: str = ""
     apis: dict[str, Api] = field(default_factory=dict)
+
+    @property
+    def repository(self) -> Repository:
+        """The first project's repository."""
+        return next(iter(self.repositories.values()))
 
     @property
     def root(self) -> Api:
@@ -157,22 +169,23 @@ class World:
             self.apis[name] = Api(Profile(self.up.root_url, f"people/{name}", made["accessToken"]))
         return self.apis[name]
 
-    def register(self, operations: list[str], level: int = 1) -> None:
-        """Register the repository and give the operations' hooks what stage 1 needs."""
-        self.root.put(
-            "pushes",
-            "project",
-            self.project,
-            payload={
-                "identityUrl": f"https://github.com/demo/{self.project}",
-                "fetchUrl": str(self.repository.bare),
-                "level": level,
-                "branches": ["*"],
-                "trustDomain": "demo",
-                "decideExisting": True,
-            },
-        )
-        for name in operations:
+    def register(self, operations: dict[str, Any], level: int = 1) -> None:
+        """Register the repositories and give the operations' hooks what stage 1 needs."""
+        for project, repository in self.repositories.items():
+            self.root.put(
+                "pushes",
+                "project",
+                project,
+                payload={
+                    "identityUrl": f"https://github.com/demo/{project}",
+                    "fetchUrl": str(repository.bare),
+                    "level": level,
+                    "branches": ["*"],
+                    "trustDomain": "demo",
+                    "decideExisting": True,
+                },
+            )
+        for name, operation in operations.items():
             self.root.put(
                 "auth",
                 "roles",
@@ -183,7 +196,7 @@ class World:
                         "queue:create-task:low:local/unprivileged",
                         "queue:create-task:project:none",
                         "queue:scheduler-id:liftlock-operations",
-                        f"pushes:get-source:{self.project}",
+                        f"pushes:get-source:{operation['project']}",
                     ],
                 },
             )
@@ -249,25 +262,31 @@ class World:
 
 @contextlib.contextmanager
 def operations_world(
-    example: str,
-    configure: Any,
+    examples: tuple[str, ...],
+    configure: Callable[[dict[str, Any], dict[str, Repository]], None],
     *,
     index: bool = True,
     people: tuple[str, ...] = ("morgan", "alex", "robin"),
     arguments: tuple[str, ...] = (),
 ) -> Iterator[World]:
-    """Yield a world for the example; `configure` changes its operations file, given as an object, before it is used."""
+    """Yield a world for the examples; `configure` changes their operations, given as an object, before they are used."""
     with tempfile.TemporaryDirectory(prefix="liftlock-operations-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         os.chmod(folder, 0o711)
-        repository = Repository.make(folder / "repository", example)
+        repositories = {name: Repository.make(folder / "repositories" / name, name) for name in examples}
         signers = {each: Signer.make(each, folder) for each in people}
         address = stack.enter_context(package_index(folder / "index")) if index else ""
-        document = yaml.safe_load((ROOT / "examples" / example / "operations.yml").read_text())
-        document["approvers"] = {each.name: each.person() for each in signers.values()}
-        text = json.dumps(document).replace("http://127.0.0.1:8081", address)
-        document = json.loads(text)
-        configure(document, repository)
+        operations: dict[str, Any] = {}
+        for each in examples:
+            operations |= yaml.safe_load((ROOT / "examples" / each / "operations.yml").read_text())[
+                "operations"
+            ]
+        text = json.dumps(operations).replace("http://127.0.0.1:8081", address)
+        document = {
+            "operations": json.loads(text),
+            "approvers": {each.name: each.person() for each in signers.values()},
+        }
+        configure(document["operations"], repositories)
         file = folder / "operations.yml"
         file.write_text(yaml.safe_dump(document))
         with socket.socket() as probe:
@@ -277,9 +296,9 @@ def operations_world(
         running = Up(folder / "state", port, given)
         try:
             running.start()
-            world = World(running, folder, signers, repository, example, address)
+            world = World(running, folder, signers, repositories, address)
             stack.callback(world.close)
-            world.register(list(document["operations"]))
+            world.register(document["operations"])
             yield world
         finally:
             running.stop()

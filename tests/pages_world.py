@@ -43,7 +43,6 @@ class Site:
     contexts: list[BrowserContext] = field(default_factory=list)
     clients: list[httpx2.Client] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    root: Api | None = None
 
     @property
     def url(self) -> str:
@@ -72,9 +71,9 @@ class Site:
 
     def link(self, client_id: str) -> str:
         """Return a one-time link."""
-        if self.root is None:
-            self.root = self.api()
-        made: dict[str, str] = self.root.post("auth", "clients", client_id, "sign-in-link", payload={})
+        api = self.api()
+        made: dict[str, str] = api.post("auth", "clients", client_id, "sign-in-link", payload={})
+        api.close()
         return made["url"]
 
     def signed_in(self, client_id: str) -> httpx2.Client:
@@ -86,8 +85,8 @@ class Site:
         return http
 
     def client(self, **options: Any) -> httpx2.Client:
-        """Return an HTTP client that holds nothing yet; `close` closes it. It reads no certificates: that takes long."""
-        made = httpx2.Client(base_url=self.url, verify=False, **options)
+        """Return an HTTP client that holds nothing yet; `close` closes it."""
+        made = httpx2.Client(base_url=self.url, **options)
         self.clients.append(made)
         return made
 
@@ -123,7 +122,7 @@ class Site:
 
     def close(self) -> None:
         """Close all pages; fails if a script did."""
-        for one in (*self.contexts, *self.clients, *((self.root,) if self.root else ())):
+        for one in (*self.contexts, *self.clients):
             one.close()
         assert self.failures == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.script import Script, Sql
 from liftlock.errors import AuthenticationFailedError, ConflictError, MalformedPayloadError, RefusedError
 from liftlock.ports.push_store import PushQuery
-from liftlock.services.receive_webhook import WebhookHeaders
+from liftlock.services.receive_webhook import KEPT, MAX_AGE, WebhookHeaders
+from liftlock.values.instants import to_ms
 
 FORMAT = comment("/liftlock format")
 
@@ -172,6 +174,56 @@ async def test_a_forged_check_is_refused_whatever_its_name(
         await world.send("check_run", told(action="rerequested", check_run=run))
     for _ in range(3):
         await world.answer.step()
+    assert len(world.desk.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        (
+            "2026-02-15T11:59:59Z",
+            "it is of 2026-02-15 11:59, and something may follow from it for 14 days only",
+        ),
+        (None, "it is of an unknown time"),
+        ("yesterday", "it is of an unknown time"),
+    ],
+)
+async def test_a_delivery_that_was_forgotten_is_refused_by_its_age_when_it_is_replayed(
+    world: ForgeWorld, at: str | None, said: str
+) -> None:
+    old = comment("/liftlock format", at=at)
+    pulled = pull()
+    pulled["pull_request"]["updated_at"] = at
+    run = {"id": 5000, "head_sha": HEAD, "app": {"id": APP}, "external_id": "op-1", "completed_at": at}
+    await world.send("issue_comment", FORMAT)
+    for _ in range(3):
+        await world.answer.step()
+    for event, payload in (
+        ("issue_comment", old),
+        ("pull_request", pulled),
+        ("check_run", told(action="rerequested", check_run=run)),
+    ):
+        with pytest.raises(RefusedError, match=said):
+            await world.send(event, payload)
+    assert len(world.desk.asked) == 1
+    assert (await world.audit())[-3:] == [(f"github/{ROBIN}", f"forge/github/{REPOSITORY}", "refused")] * 3
+
+
+async def test_a_delivery_is_remembered_until_it_is_too_old_to_be_believed(world: ForgeWorld) -> None:
+    await world.send("issue_comment", FORMAT, delivery="delivery-once")
+    for _ in range(3):
+        await world.answer.step()
+    assert KEPT > MAX_AGE
+    for later in (MAX_AGE, KEPT - MAX_AGE):
+        world.pushes.clock.instant += later
+        assert await world.store.forget(to_ms(world.pushes.clock.now() - KEPT)) == 0
+        with pytest.raises(ConflictError):
+            await world.send("issue_comment", FORMAT, delivery="delivery-once")
+    world.pushes.clock.instant += timedelta(seconds=1)
+    assert await world.store.forget(to_ms(world.pushes.clock.now() - KEPT)) > 0
+    assert await rows(world, "forge_delivery") == 0
+    with pytest.raises(RefusedError, match="14 days only"):
+        await world.send("issue_comment", FORMAT, delivery="delivery-once")
     assert len(world.desk.asked) == 1
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from liftlock.domain.hooks.trigger_schema import compile_trigger_schema
 from liftlock.errors import InputInvalidError, InputValidationError
@@ -77,3 +80,56 @@ def test_a_payload_too_large_for_its_schema_is_refused_unread() -> None:
     schema = compile_trigger_schema({"items": {"allOf": [{"type": "integer"}] * 4_000}})
     with pytest.raises(InputValidationError, match="too large for the hook's triggerSchema"):
         schema.validate(list(range(100_000)))
+
+
+_WORDS = (
+    "$ref",
+    "$id",
+    "type",
+    "properties",
+    "items",
+    "allOf",
+    "anyOf",
+    "not",
+    "pattern",
+    "enum",
+    "format",
+    "definitions",
+    "if",
+    "then",
+)
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20)
+    | st.sampled_from(
+        (
+            "object",
+            "string",
+            "#",
+            "#/definitions/a",
+            "http://127.0.0.1:9/x",
+            "file:///dev/zero",
+            "(a+)+$",
+            "\\pL{9}",
+            "date-time",
+        )
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(_WORDS) | st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(_WORDS), _JSON, max_size=5) | _JSON, _JSON)
+def test_a_schema_of_any_json_is_refused_or_decides_about_any_payload(schema: Any, payload: Any) -> None:
+    try:
+        compiled = compile_trigger_schema(schema)
+    except InputInvalidError:
+        return
+    with contextlib.suppress(InputValidationError):
+        compiled.validate(payload)

@@ -247,3 +247,12 @@ def test_a_contract_that_does_not_hold_is_refused_with_the_file_and_the_rule(mor
     found = more.admit(good, handoff.approve(good), more.chain())
     assert not isinstance(found, Admitted)
     assert (found.rule, found.path) == ("contract-names", "evil.sh")
+
+
+def test_a_bad_control_plane_cannot_name_a_branch_or_a_pull_request_that_is_not_taken(
+    handoff: Handoff, morgan: Signer
+) -> None:
+    for ref in ("release", "refs/pull/7/head", "refs/heads/main"):
+        other = Handoff(morgan, asked=asked(ref=ref))
+        assert other.rule() == "ref", ref
+    assert isinstance(handoff.admit(), Admitted)

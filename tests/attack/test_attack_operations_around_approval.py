@@ -13,7 +13,7 @@ from access_world import NOW
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.script import Script, Sql
 from liftlock.domain.hooks.definition import define_hook
-from liftlock.errors import ConflictError, InputValidationError, RefusedError
+from liftlock.errors import ConflictError, InputInvalidError, InputValidationError, RefusedError
 from liftlock.ports.operation_store import OperationRecord
 from liftlock.services.authorize import Caller
 from liftlock.values.instants import to_ms
@@ -262,3 +262,36 @@ async def test_two_people_have_to_approve_where_two_are_needed(engine: Engine, t
     await desk.advance.step()
     assert (await desk.found(record)).state == "scheduled"
     assert desk.clock.now() - NOW < timedelta(hours=1)
+
+
+async def test_a_pull_requests_head_that_moves_voids_what_waits(engine: Engine, tmp_path: Path) -> None:
+    desk = await Desk.make(
+        engine,
+        tmp_path,
+        stage2={"kind": "commit-files"},
+        pullRequests=True,
+        contract={"files": [{"names": "dist/*.whl", "least": 1}]},
+    )
+    desk.repository.pulls[7] = "c" * 40
+    record = await desk.ask(ref="refs/pull/7/head")
+    assert record.revision == "c" * 40
+    await desk.build(record)
+    await desk.advance.step()
+    waiting = await desk.found(record)
+    assert waiting.state == "waiting", waiting.why
+    await desk.word(waiting, "morgan")
+    desk.repository.pulls[7] = "d" * 40
+    await desk.advance.step()
+    voided = await desk.found(record)
+    assert (voided.state, voided.why) == (
+        "voided",
+        f"refs/pull/7/head has moved to {'d' * 40}: what was frozen is {'c' * 40}",
+    )
+    with pytest.raises(ConflictError, match="is at d"):
+        await desk.ask(ref="refs/pull/7/head", revision="c" * 40)
+
+
+async def test_an_operation_that_takes_no_pull_requests_takes_none(desk: Desk) -> None:
+    desk.repository.pulls[7] = "c" * 40
+    with pytest.raises(InputInvalidError, match="pull requests from forks only with pullRequests: true"):
+        await desk.ask(ref="refs/pull/7/head")

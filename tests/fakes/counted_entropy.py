@@ -21,6 +21,7 @@ class CountedEntropy:
 
     def slugid(self) -> str:
         raw = bytearray(self.token_bytes(16))
+        raw[0] &= 0x7F
         raw[6] = raw[6] & 0x0F | 0x40
         raw[8] = raw[8] & 0x3F | 0x80
         return base64.urlsafe_b64encode(bytes(raw)).rstrip(b"=").decode()

@@ -19,6 +19,7 @@ class FakeOperationDesk:
         self.known = known
         self.asked: list[tuple[str, Request]] = []
         self.operations: dict[str, Underway] = {}
+        self.patches: dict[str, str] = {}
         self._keys: dict[tuple[str, str], str] = {}
 
     async def request(self, caller: Caller, wanted: Request, now: datetime) -> Underway:
@@ -43,6 +44,9 @@ class FakeOperationDesk:
 
     async def look(self, operation_id: str) -> Underway | None:
         return self.operations.get(operation_id)
+
+    async def patch(self, operation_id: str) -> str:
+        return self.patches.get(operation_id, "")
 
     async def cancel(self, caller: Caller, operation_id: str, now: datetime) -> Underway:
         found = self.operations[operation_id]

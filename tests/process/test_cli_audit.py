@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import json
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,6 +188,72 @@ def test_a_witness_keeps_checkpoints_and_refuses_a_log_that_was_rewritten(
     (kept / "key").write_text((kept / "key").read_text().replace("127.0.0.1", "127.0.0.2"))
     told = run(capsys, "witness", str(kept), status=Exit.VERIFICATION_FAILED)
     assert "BadCheckpoint" in told
+
+
+def test_a_witness_sends_its_checkpoints_to_a_git_remote_and_gets_them_back_from_there(
+    served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kept, remote = tmp_path / "witness", tmp_path / "remote.git"
+    git = ["git", f"--git-dir={remote}"]
+    subprocess.run(["git", "init", "--quiet", "--bare", remote], check=True)
+    subprocess.run([*git, "config", "receive.denyNonFastForwards", "true"], check=True)
+    options = ("--git", str(remote))
+    make_rows(["a"])
+    signed(served, 1)
+    assert f"pushed to {remote}, liftlock-witness" in run(capsys, "witness", str(kept), *options)
+    assert "pushed" not in run(capsys, "witness", str(kept), *options), "there is nothing new"
+    make_rows(["b"])
+    signed(served, 2)
+    assert "pushed" in run(capsys, "witness", str(kept), *options)
+    shown = subprocess.run(
+        [*git, "show", "liftlock-witness:checkpoints"], check=True, capture_output=True
+    ).stdout
+    assert shown == (kept / "checkpoints").read_bytes()
+    count = subprocess.run([*git, "rev-list", "--count", "liftlock-witness"], check=True, capture_output=True)
+    assert count.stdout == b"2\n"
+    (tmp_path / "from-git").write_bytes(shown)
+    assert "ok: 2 rows" in run(capsys, "verify", "--checkpoint", str(tmp_path / "from-git"))
+    shutil.rmtree(kept)
+    make_rows(["c"])
+    signed(served, 3)
+    assert "witnessed: 3 rows" in run(capsys, "witness", str(kept), *options)
+    assert (kept / "checkpoints").read_bytes().startswith(shown), "it went on from what was sent"
+    newest = (kept / "checkpoints").read_text().strip("\n").split("\n\n")[-2:]
+    (kept / "checkpoints").write_text("\n\n".join(newest) + "\n\n")
+    told = run(capsys, "witness", str(kept), *options, status=Exit.VERIFICATION_FAILED)
+    assert "it holds checkpoints that are not those kept in" in told
+    told = run(capsys, "witness", str(tmp_path / "other"), "--git", str(tmp_path / "no"), status=Exit.USAGE)
+    assert "ls-remote" in told
+
+
+def test_a_witness_mails_its_newest_checkpoint_so_often(
+    served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kept, box = tmp_path / "witness", tmp_path / "box"
+    program = tmp_path / "sendmail"
+    program.write_text(f'#!/bin/sh\necho "$@" >{box}.to\ncat >{box}\n')
+    program.chmod(0o755)
+    options = ("--mail", "auditors@example.org", "--sendmail", str(program))
+    make_rows(["a"])
+    signed(served, 1)
+    assert "mailed to auditors@example.org" in run(capsys, "witness", str(kept), *options)
+    assert Path(f"{box}.to").read_text() == "-i -- auditors@example.org\n"
+    message = email.message_from_bytes(box.read_bytes(), policy=email.policy.default)
+    assert message["Subject"].endswith(": 1 rows")
+    [attached] = message.iter_attachments()
+    (tmp_path / "checkpoint.txt").write_bytes(attached.get_content().encode())
+    assert "ok: 1 rows" in run(capsys, "verify", "--checkpoint", str(tmp_path / "checkpoint.txt"))
+    make_rows(["b"])
+    signed(served, 2)
+    assert "mailed" not in run(capsys, "witness", str(kept), *options), "not before a day is over"
+    assert "mailed" in run(capsys, "witness", str(kept), *options, "--mail-every", "0")
+    assert "mailed" not in run(capsys, "witness", str(kept), *options, "--mail-every", "0"), "nothing new"
+    program.write_text("#!/bin/sh\necho no route >&2; exit 75\n")
+    make_rows(["c"])
+    signed(served, 3)
+    told = run(capsys, "witness", str(kept), *options, "--mail-every", "0", status=Exit.USAGE)
+    assert "exit status 75: no route" in told
+    assert (kept / "checkpoints").read_text().count("\n\n") == 6, "it was kept all the same"
 
 
 def test_rows_need_a_scope_and_hashes_do_not(served: Served) -> None:

@@ -10,8 +10,10 @@ import os
 import time
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +22,8 @@ import taskcluster
 
 import client_methods
 from control_plane_server import ROOT, Served, serve
+from liftlock.web.validation import SCHEMAS
+from program_routes import program_routes
 from random_requests import Requests
 
 pytestmark = pytest.mark.process
@@ -166,3 +170,32 @@ def test_nul_is_refused_before_a_database_sees_it(
         fine = b'{"scopes": ["a\\\\u0000"]}'
         path = "/api/auth/v1/scopes/expand"
         assert answer_to(urlsplit(served.root_url).netloc, "POST", path, fine)[0] == 200
+
+
+def unbounded(schema: Any, place: str = "") -> Iterator[str]:
+    """Yield the places of integers without a least and a greatest value."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "integer" and not {"minimum", "maximum"} <= schema.keys():
+            yield place
+        for name, part in schema.items():
+            yield from unbounded(part, f"{place}/{name}")
+    elif isinstance(schema, list):
+        for number, part in enumerate(schema):
+            yield from unbounded(part, f"{place}/{number}")
+
+
+def test_every_integer_that_a_request_brings_has_bounds_that_databases_hold() -> None:
+    inputs = sorted({route.input for route in program_routes() if route.input is not None})
+    assert len(inputs) > 40
+    found = {name: list(unbounded(SCHEMAS[name])) for name in inputs}
+    assert {name: places for name, places in found.items() if places} == {}
+
+
+def test_a_huge_number_is_refused_before_a_database_sees_it(tmp_path: Path) -> None:
+    with serve(tmp_path) as served:
+        netloc = urlsplit(served.root_url).netloc
+        for number in ("2147483647", "2147483648", "9223372036854775808", "1" + "0" * 40, "-1", "1e400"):
+            body = b'{"expected": %s, "digests": {}}' % number.encode()
+            status, answer = answer_to(netloc, "PUT", "/api/configuration/v1/applied/x", body)
+            assert status == 400, (number, answer)
+            assert json.loads(answer)["code"] in ("InputValidationError", "MalformedPayload")

@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def commented(text: str) -> dict[str, Any]:
         "number": 7,
         "pull_request": {"url": "https://api.github.com/repos/octocat/Hello-World/pulls/7"},
     }
-    told["comment"] |= {"id": 31, "body": text}
+    told["comment"] |= {"id": 31, "body": text, "created_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
     return told
 
 

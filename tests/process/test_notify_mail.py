@@ -129,3 +129,24 @@ def test_the_owner_of_a_hook_that_fails_when_nobody_looks_gets_one_email(
     until(lambda: len(hooks.listLastFires(GROUP, HOOK)["lastFires"]) == 3)
     time.sleep(0.5)
     assert len(mail.messages) == 1, "further failures within the hour are in the hook's fires"
+
+
+def test_routes_of_a_task_name_who_hears_how_it_ended(served: Served, mail: MailServer) -> None:
+    notify = taskcluster.Notify(served.options)
+    notify.addDenylistAddress({"notificationType": "email", "notificationAddress": "quiet@example.com"})
+    queue = taskcluster.Queue(served.options)
+    ends = {"ended@example.com": "any", "failed@example.com": "failed", "quiet@example.com": "completed"}
+    routes = [f"notify.email.{address}.on-{when}" for address, when in ends.items()]
+    given = document(taskcluster.fromNow("0 seconds"), routes=routes)
+    given["metadata"]["name"] = "build\nit"
+    task_id = taskcluster.slugId()
+    queue.createTask(task_id, given)
+    queue.claimTask(task_id, "0", {"workerGroup": "g", "workerId": "w"})
+    queue.reportCompleted(task_id, "0")
+    [got] = mail.wait(1)
+    assert (got["To"], got["Subject"]) == ("ended@example.com", f"Task completed: build it ({task_id})")
+    assert got.get_content().replace("\r\n", "\n") == (
+        f"The task build it is completed.\n\n{served.root_url}/tasks/{task_id}\n"
+    )
+    time.sleep(0.6)
+    assert len(mail.messages) == 1, "one did not want this, one wants nothing"

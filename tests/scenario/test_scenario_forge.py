@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from forge_world import HEAD, REPOSITORY, STRANGER, ForgeWorld, comment, pull, told
+from forge_world import AT, HEAD, REPOSITORY, STRANGER, ForgeWorld, comment, pull, told
 from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.script import Script, Sql
+from liftlock.domain.tasks.lifecycle import Claim, Report
 from liftlock.errors import RefusedError
+from liftlock.ports.envelope import Envelope
 from liftlock.ports.forge import ForgeUnavailableError
 from liftlock.ports.push_store import PushQuery
-from liftlock.services.answer_forge import FIRST_DELAY, MAX_ATTEMPTS
+from liftlock.services.answer_forge import FIRST_DELAY, MAX_ATTEMPTS, MAX_PATCH
+from liftlock.values.instants import to_ms
 from push_world import CONFIG, CREATE
 from push_world import ROLE as REPO_ROLE
 
@@ -125,8 +128,7 @@ async def test_every_command_is_answered(world: ForgeWorld, text: str, answer: s
     ("changes", "answer"),
     [
         ({"is_open": False}, "This pull request is not open."),
-        ({"head_repository": 777}, "The branch of this pull request is in a fork"),
-        ({"head_repository": None}, "The branch of this pull request is in a fork"),
+        ({"head_repository": None}, "The fork that this pull request came from is gone."),
         ({"base_repository": 777}, "This pull request is not open."),
     ],
 )
@@ -169,7 +171,7 @@ async def test_a_check_that_is_asked_for_again_is_matched_and_repeats_its_operat
     for _ in range(3):
         await world.answer.step()
     world.desk.move("op-1", "failed", ended=True)
-    run = {"id": 5000, "head_sha": HEAD, "app": {"id": 4711}, "external_id": "op-1", "name": "anything"}
+    run = {"id": 5000, "head_sha": HEAD, "app": {"id": 4711}, "external_id": "op-1", "started_at": AT}
     assert await world.send("check_run", told(action="rerequested", check_run=run)) == "accepted"
     for _ in range(2):
         await world.answer.step()
@@ -283,3 +285,102 @@ async def test_a_stranger_gets_no_answer_and_leaves_a_trace(world: ForgeWorld) -
     await world.answer.step()
     assert (world.forge.reactions, texts(world), await outcomes(world)) == ([], [], [])
     assert await world.audit() == [("github/666", f"forge/github/{REPOSITORY}", "refused")]
+
+
+async def resolve(world: ForgeWorld, task_id: str, how: Literal["completed", "failed"]) -> None:
+    tasks, now = world.pushes.tasks, world.pushes.clock.now()
+    later = to_ms(now + timedelta(minutes=10))
+    await tasks.transition(task_id, Claim("local", "w", later), Envelope(now))
+    await tasks.transition(task_id, Report(0, how, how), Envelope(now))
+
+
+async def test_a_pull_requests_decision_task_is_a_check_on_its_head(world: ForgeWorld) -> None:
+    await decided(world, "public", "NONE")
+    found = await world.store.pull_decision(REPOSITORY, 7)
+    assert found is not None
+    for _ in range(2):
+        await world.answer.step()
+    [check] = world.forge.checks.values()
+    assert (check.external_id, check.head_revision) == (found.task_id, found.revision)
+    assert (check.name, check.status, check.conclusion) == ("liftlock: decision", "in_progress", None)
+    assert check.url == f"https://lift.example/tasks/groups/{found.task_id}"
+    await resolve(world, found.task_id, "failed")
+    for _ in range(2):
+        await world.answer.step()
+    [check] = world.forge.checks.values()
+    assert (check.status, check.conclusion, check.summary) == (
+        "completed",
+        "failure",
+        "the decision task is failed: failed",
+    )
+    assert texts(world) == [], "a check is enough"
+    await world.send("issue_comment", comment("/liftlock cancel"))
+    await world.answer.step()
+    await world.answer.step()
+    assert texts(world) == ["Nothing runs here."], "a decision task is no operation"
+
+
+async def test_a_pushs_decision_task_is_a_check_on_what_was_pushed_and_only_once(world: ForgeWorld) -> None:
+    await world.pushes.access.make_role(f"{REPO_ROLE}:branch:main", *CREATE)
+    push = await world.pushes.push(CONFIG)
+    for _ in range(3):
+        await world.answer.step()
+    [check] = world.forge.checks.values()
+    assert (check.external_id, check.head_revision) == (push.task_id, push.revision)
+    await resolve(world, push.task_id, "completed")
+    second = await world.pushes.push(CONFIG)
+    for _ in range(3):
+        await world.answer.step()
+    found = {check.external_id: check.conclusion for check in world.forge.checks.values()}
+    assert found == {push.task_id: "success", second.task_id: None}
+    world.pushes.clock.instant += timedelta(hours=2)
+    other = ForgeWorld(world.engine, world.directory)
+    other.pushes.clock.instant = world.pushes.clock.now()
+    await other.answer.step()
+    assert other.forge.checks == {}, "what was pushed long ago is not told again after a start"
+
+
+async def test_a_decision_tasks_check_that_is_asked_for_again_repeats_nothing(world: ForgeWorld) -> None:
+    await decided(world, "public", "NONE")
+    for _ in range(2):
+        await world.answer.step()
+    [(number, check)] = world.forge.checks.items()
+    run = {"id": number, "head_sha": check.head_revision, "app": {"id": 4711}, "started_at": AT}
+    said = await world.send(
+        "check_run", told(action="rerequested", check_run=run | {"external_id": check.external_id})
+    )
+    assert said == "ignored: a decision task is not repeated by its check"
+
+
+@pytest.mark.parametrize("text", ["+x = 1\n", "+```\n+````sh\n@mallory look\n"])
+async def test_a_pull_request_from_a_fork_gets_its_patch_as_a_comment(world: ForgeWorld, text: str) -> None:
+    await world.allow(*REQUEST)
+    world.forge.open(head_repository=777, head_ref="main")
+    await world.send("issue_comment", comment("/liftlock format"))
+    for _ in range(2):
+        await world.answer.step()
+    [(_, asked)] = world.desk.asked
+    assert (asked.ref, asked.revision) == ("refs/pull/7/head", HEAD), (
+        "never a branch of ours of the same name"
+    )
+    world.desk.patches["op-1"] = text
+    world.desk.move("op-1", "done", ended=True, succeeded=True)
+    for _ in range(2):
+        await world.answer.step()
+    said = texts(world)[-1]
+    fence = "`````" if "```" in text else "```"
+    assert said.endswith(f"this is the patch, for `git am`:\n\n{fence}diff\n{text}{fence}")
+    assert said.count(fence) == 2, "nothing in the patch ends its block"
+
+
+async def test_a_patch_that_is_too_long_is_named_and_not_shown(world: ForgeWorld) -> None:
+    await world.allow(*REQUEST)
+    world.forge.open(head_repository=777)
+    await world.send("issue_comment", comment("/liftlock format"))
+    for _ in range(2):
+        await world.answer.step()
+    world.desk.patches["op-1"] = "+" * (MAX_PATCH + 1)
+    world.desk.move("op-1", "done", ended=True, succeeded=True)
+    for _ in range(2):
+        await world.answer.step()
+    assert "too long for a comment: it is an artifact of stage 2" in texts(world)[-1]

@@ -11,6 +11,7 @@ import click
 
 from liftlock.cli.client import Api
 from liftlock.cli.command import api_command
+from liftlock.cli.differences import difference_lines
 from liftlock.cli.exit_codes import Exit
 from liftlock.cli.failures import UsageError, VerificationFailedError
 from liftlock.cli.operation import lines_of
@@ -44,9 +45,14 @@ def ls(api: Api, out: Output) -> int:
 
 @approval.command()
 @_ID
+@click.option(
+    "--differences/--no-differences",
+    default=True,
+    help="How each file differs from the last release and from the source; shown by default.",
+)
 @api_command
-def show(api: Api, out: Output, operation_id: str) -> None:
-    """Show exactly what is approved: the frozen request with every file, and what was said so far."""
+def show(api: Api, out: Output, operation_id: str, *, differences: bool) -> None:
+    """Show exactly what is approved: the frozen request with every file, its differences, and what was said so far."""
     found = api.get("operations", "operation", operation_id)
     request = _frozen(found)
     rows = [[one.path, str(one.size), one.sha256] for one in request.stage1.files]
@@ -57,6 +63,10 @@ def show(api: Api, out: Output, operation_id: str) -> None:
         *(f"contract:  {rule}" for rule in request.contract),
         *out.table(["file", "bytes", "sha256"], rows),
     ]
+    if differences:
+        compared = api.get("operations", "operation", operation_id, "differences")
+        found["differences"] = compared
+        lines += difference_lines(out, compared)
     out.data(found, lines)
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, NamedTuple
 
 import click
 
 from liftlock.cli.audit_files import read_checkpoints, unhex
+from liftlock.cli.audit_witness_away import CHECKPOINTS, KEY, GitRemote, Mail
 from liftlock.cli.client import Api
 from liftlock.cli.command import json_option
 from liftlock.cli.failures import UsageError, VerificationFailedError
@@ -22,27 +24,41 @@ from liftlock.domain.audit.note import Checkpoint, Verifier, open_checkpoint, pa
 from liftlock.domain.audit.tree import is_consistent
 from liftlock.errors import LiftlockError
 
-KEY: Final = "key"
-CHECKPOINTS: Final = "checkpoints"
-
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), metavar="DIRECTORY")
 @click.option("--every", type=click.IntRange(1, 86400), metavar="SECONDS", help="Go on for ever, so often.")
+@click.option("--git", "remote", metavar="REMOTE", help="Push what is kept to a branch of this git remote.")
+@click.option("--branch", default="liftlock-witness", show_default=True, help="The branch, with --git.")
+@click.option("--mail", "address", metavar="ADDRESS", help="Mail the newest checkpoint to this address.")
+@click.option(
+    "--mail-every",
+    type=click.FloatRange(0),
+    default=24.0,
+    show_default=True,
+    metavar="HOURS",
+    help="With --mail.",
+)
+@click.option(
+    "--sendmail", default="/usr/sbin/sendmail", show_default=True, metavar="PROGRAM", help="With --mail."
+)
 @json_option
 @click.pass_context
-def witness(ctx: click.Context, directory: Path, every: int | None, out: Output) -> None:
+def witness(ctx: click.Context, /, directory: Path, every: int | None, out: Output, **options: Any) -> None:
     """Keep the log's newest checkpoint in DIRECTORY, if it holds all rows of the last one kept.
 
     The first run keeps the log's key, and only that key counts from then on. Run it as a user of its own, or on another
-    machine; it needs no credentials. Exit status 5 if the log was changed, or its key was.
+    machine; it needs no credentials. Exit status 5 if the log was changed, or its key was; or if the git remote has other
+    checkpoints than were kept.
     """
     api = Api(load_profile(os.environ, ctx.find_root().obj))
+    away = _Away.of(directory, options)
     try:
         while True:
             try:
+                away.restore()
                 size = keep(api, directory)
-                out.data({"size": size}, [f"witnessed: {size} rows"])
+                out.data({"size": size}, [f"witnessed: {size} rows", *away.send()])
             except VerificationFailedError:
                 raise
             except LiftlockError as error:
@@ -54,6 +70,38 @@ def witness(ctx: click.Context, directory: Path, every: int | None, out: Output)
             time.sleep(every)
     finally:
         api.close()
+
+
+class _Away(NamedTuple):
+    """Where else checkpoints go."""
+
+    git: GitRemote | None
+    mail: Mail | None
+
+    @classmethod
+    def of(cls, directory: Path, options: Mapping[str, Any]) -> _Away:
+        """Return what the command's options name."""
+        remote, address = options["remote"], options["address"]
+        return cls(
+            None if remote is None else GitRemote(directory, remote, options["branch"]),
+            None
+            if address is None
+            else Mail(directory, address, options["mail_every"] * 3600, options["sendmail"]),
+        )
+
+    def restore(self) -> None:
+        """Get back what was sent to git, if nothing is kept here."""
+        if self.git is not None:
+            self.git.restore()
+
+    def send(self) -> list[str]:
+        """Send what is new; return what was done."""
+        said = []
+        if self.git is not None and self.git.send():
+            said.append(f"pushed to {self.git.remote}, {self.git.branch}")
+        if self.mail is not None and self.mail.send():
+            said.append(f"mailed to {self.mail.address}")
+        return said
 
 
 def keep(api: Api, directory: Path) -> int:

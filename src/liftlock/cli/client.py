@@ -155,7 +155,7 @@ class Api:
                 yield answer
         except httpx2.TimeoutException as error:
             raise TimedOutError(f"{method} {url}: no answer in time") from error
-        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+        except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL) as error:
             raise UnreachableError(f"{method} {url}: {error}") from error
 
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from liftlock.cli.client import Api
-from liftlock.cli.failures import AnsweredError, UnreachableError
+from liftlock.cli.failures import AnsweredError, TimedOutError, UnreachableError
 from liftlock.cli.output import Output
 from liftlock.domain.provenance.chain import CHAIN_NAME, MAX_CHAIN_BYTES, SIGNATURE_NAME
 from liftlock.domain.provenance.evidence import FORMAT, MAX_RUNS, Evidence, RunEvidence, is_document
@@ -15,6 +15,8 @@ from liftlock.domain.provenance.origin import CHECKOUTS
 
 MAX_DOCUMENT_BYTES = 64 << 20
 _SIGNATURE_BYTES = 64
+_BROKEN = (UnreachableError, TimedOutError)
+"""How reading one artifact fails whose bytes the server can't give whole. If the server is gone, what is asked next fails as well."""
 
 
 class Collector:
@@ -44,8 +46,9 @@ class Collector:
         try:
             content = self._api.artifact(task_id, CHAIN_NAME, max_bytes=MAX_CHAIN_BYTES)
             signature = self._api.artifact(task_id, SIGNATURE_NAME, max_bytes=_SIGNATURE_BYTES)
-        except AnsweredError as error:
-            self._missing[task_id] = f"{error.answered_code}: {error.message.partition(chr(10))[0]}"
+        except (AnsweredError, *_BROKEN) as error:
+            code = getattr(error, "answered_code", error.code)
+            self._missing[task_id] = f"{code}: {error.message.partition(chr(10))[0]}"
             return []
         self._out.progress(f"{task_id}: chain of trust")
         said = _object(content)
@@ -64,7 +67,7 @@ class Collector:
     def _document(self, task_id: str, name: str) -> bytes | None:
         try:
             return self._api.artifact(task_id, name, max_bytes=MAX_DOCUMENT_BYTES)
-        except AnsweredError:
+        except (AnsweredError, *_BROKEN):
             return None
 
     def _measured(self, task_id: str) -> dict[str, str]:
@@ -83,7 +86,7 @@ class Collector:
             with self._api.open_artifact(task_id, name) as chunks:
                 for chunk in chunks:
                     digest.update(chunk)
-        except (AnsweredError, UnreachableError) as error:
+        except (AnsweredError, *_BROKEN) as error:
             return f"nothing: {error.message.partition(chr(10))[0]}"
         return digest.hexdigest()
 

@@ -8,15 +8,20 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import click
 
 from liftlock.cli.exit_codes import Exit, exit_status
 from liftlock.cli.failures import UsageError
 from liftlock.errors import LiftlockError
+
+_DASHED_ID: Final = re.compile(r"-[A-Za-z0-9_-]{21}\Z", re.ASCII)
+"""A slugid that click takes for options: liftlock makes no such id, other makers do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ def run(arguments: Sequence[str]) -> int:
         return Exit.USAGE
     except click.ClickException as error:
         error.show()
+        if isinstance(error, click.NoSuchOption) and any(_DASHED_ID.match(each) for each in arguments):
+            click.echo("An id that begins with - has to stand behind --, at the end.", err=True)
         return Exit.USAGE
     except LiftlockError as error:
         report(error, as_json="--json" in arguments)

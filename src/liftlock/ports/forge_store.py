@@ -30,10 +30,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """An operation whose state the forge is told.
+    """An operation whose state the forge is told, or a decision task, whose id `operation_id` is then.
 
     `revision` is the head on which its check stands, `check_run` the check's number there; `told` the last state that was
-    told. The three are what an incoming check is matched by.
+    told. The three are what an incoming check is matched by. `number`: the pull request's; 0 where it is about a push.
     """
 
     operation_id: str
@@ -43,6 +43,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     check_run: int | None = None
     told: str = ""
     ended: bool = False
+    kind: Literal["operation", "decision"] = "operation"
 
 
 class PullDecision(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +107,10 @@ class ForgeStore(Protocol):
 
     async def pull_decision(self, repository: int, number: int) -> PullDecision | None:
         """Return what was decided last for the pull request, or None."""
+        ...
+
+    async def forget(self, before_ms: int) -> int:
+        """Forget deliveries of before then, and work that was done for events of before then; return how many there were."""
         ...
 
     async def decide(self, decision: PullDecision, envelope: Envelope) -> None:

@@ -38,6 +38,14 @@ class PackageIndex(Protocol):
         """Return the sha256 of the file as the index serves it now, or None if it does not have it; IndexFailedError."""
         ...
 
+    async def files(self, simple: str, project: str) -> list[str]:
+        """Return the names of all files of the project on the index `simple`; none if it has no such project; IndexFailedError."""
+        ...
+
+    async def fetch(self, simple: str, project: str, filename: str, *, max_bytes: int) -> bytes | None:
+        """Return the file that the index `simple` serves, or None if it does not have it; IndexFailedError if it is larger."""
+        ...
+
     async def upload(self, address: IndexAddress, release: Release, user: str, token: Secret) -> None:
         """Upload one file; IndexFailedError if the index does not take it."""
         ...

@@ -39,6 +39,16 @@ class NewCommit(msgspec.Struct, frozen=True, kw_only=True):
     when: datetime
 
 
+class NewTag(msgspec.Struct, frozen=True, kw_only=True):
+    """One annotated tag of `revision`; fixed by the request like a commit."""
+
+    name: str
+    revision: str
+    message: str
+    author: str
+    when: datetime
+
+
 class TargetRepository(Protocol):
     """Everything raises TargetFailedError, which never holds a secret."""
 
@@ -56,6 +66,18 @@ class TargetRepository(Protocol):
 
     async def commit(self, target: Target, commit: NewCommit) -> str:
         """Return the id of the commit, made by plumbing; nothing was pushed."""
+        ...
+
+    async def patch(self, target: Target, commit: NewCommit) -> bytes:
+        """Return the commit as mail that `git am` applies to its base; nothing was pushed."""
+        ...
+
+    async def tag(self, target: Target, tag: NewTag) -> str:
+        """Return the id of the tag object, made by plumbing; nothing was pushed."""
+        ...
+
+    async def is_ancestor(self, target: Target, old: str, new: str) -> bool:
+        """Tell whether `old` is `new` or in its history; both are fetched."""
         ...
 
     async def move(self, target: Target, reference: str, *, old: str | None, new: str) -> None:

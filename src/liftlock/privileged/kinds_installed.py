@@ -13,7 +13,10 @@ from typing import Final
 from liftlock.domain.operations.definition import OperationSet
 from liftlock.ports.confined_parser import Parsing
 from liftlock.privileged.kinds.commit_files import CommitFiles
+from liftlock.privileged.kinds.move_ref import MoveRef
+from liftlock.privileged.kinds.promote_release import PromoteRelease
 from liftlock.privileged.kinds.publish_distribution import PublishDistribution
+from liftlock.privileged.kinds.sign_artifacts import SignArtifacts
 from liftlock.privileged.performing import PrivilegedOperation, WrongSettingsError
 
 GROUP: Final = "liftlock.privileged_operations"
@@ -25,7 +28,13 @@ def installed(points: Iterable[EntryPoint] | None = None) -> dict[str, Privilege
     Raises:
         WrongSettingsError: two have the same name; nobody replaces one of liftlock's.
     """
-    own: list[PrivilegedOperation] = [PublishDistribution(), CommitFiles()]
+    own: list[PrivilegedOperation] = [
+        PublishDistribution(),
+        CommitFiles(),
+        SignArtifacts(),
+        PromoteRelease(),
+        MoveRef(),
+    ]
     found = {one.kind: one for one in own}
     for point in entry_points(group=GROUP) if points is None else points:
         made: PrivilegedOperation = point.load()()

@@ -52,10 +52,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """What was done, in words and as JSON; without secrets."""
+    """What was done, in words and as JSON, and what it made: artifacts of stage 2 by name; all without secrets."""
 
     summary: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class PrivilegedOperation(Protocol):

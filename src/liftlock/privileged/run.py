@@ -30,7 +30,7 @@ from liftlock.privileged.holding import Held
 from liftlock.privileged.parts import Parts
 from liftlock.privileged.performing import Performed, PerformRefusedError, Work
 from liftlock.values.instants import parse_instant
-from liftlock.values.secret import Secret
+from liftlock.values.secret import Secret, hidden
 
 RESULT: Final = "public/result.json"
 LOG: Final = "public/logs/live.log"
@@ -50,6 +50,7 @@ class PrivilegedRun:
         self._opened: list[Secret] = []
         self._lines: list[str] = []
         self._result: dict[str, Any] = {}
+        self._made: dict[str, bytes] = {}
         self._started = parts.clock.now()
 
     async def __call__(self) -> None:
@@ -112,6 +113,7 @@ class PrivilegedRun:
 
     def _done(self, admitted: Admitted, performed: Performed) -> None:
         self.note(performed.summary)
+        self._made = {name: self._without_secrets(name, content) for name, content in performed.made.items()}
         self._result = {
             "verdict": "performed",
             "operationId": admitted.request.operation_id,
@@ -132,16 +134,25 @@ class PrivilegedRun:
         if len(self._lines) < MAX_LINES:
             self._lines.append(f"[{self._parts.clock.now():%H:%M:%S}] {line}")
 
-    def _masked(self, content: bytes) -> bytes:
-        for secret in self._opened:
-            content = content.replace(secret.reveal().encode(), b"[hidden]")
+    def _without_secrets(self, name: str, content: bytes) -> bytes:
+        """Return the content as it is: masking would change what was signed, so one that holds a secret is refused."""
+        if self._masked(content) != content or not name.startswith("public/"):
+            raise PerformRefusedError("what was made would publish a secret, or is not for the public")
         return content
+
+    def _masked(self, content: bytes) -> bytes:
+        return hidden(content, self._opened)
 
     async def _record(self, outcome: Outcome) -> None:
         """Upload the result, the log, and the signed chain of trust of this run."""
         expires = parse_instant(str(self._claim.task["expires"]), what="expires")
         shown = msgspec.json.format(msgspec.json.encode(self._result), indent=2) + b"\n"
+        made = [
+            await self._upload(name, "application/octet-stream", content, expires)
+            for name, content in sorted(self._made.items())
+        ]
         outputs = (
+            *made,
             await self._upload(RESULT, "application/json", self._masked(shown), expires),
             await self._upload(LOG, "text/plain; charset=utf-8", self._masked(self._text()), expires),
         )

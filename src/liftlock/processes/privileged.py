@@ -25,7 +25,6 @@ from liftlock.adapters.keys.sealed_secrets import PUBLIC_FILE, SecretsFolder
 from liftlock.adapters.keys.worker_key import WorkerKey
 from liftlock.adapters.package_index.client import HttpPackageIndex
 from liftlock.adapters.parsing.client import ForkedParser
-from liftlock.adapters.parsing.server import serve, warm_up
 from liftlock.adapters.queue_http.client import HttpQueueClient
 from liftlock.adapters.queue_http.handoff import HttpHandoffClient
 from liftlock.adapters.queue_http.signed_http import SignedHttp
@@ -36,16 +35,15 @@ from liftlock.domain.operations.definition import parse_operations
 from liftlock.domain.operations.parsing_samples import samples
 from liftlock.domain.operations.parsings import PARSINGS
 from liftlock.errors import LiftlockError
-from liftlock.ports.confined_parser import Parsing
 from liftlock.privileged.kinds_installed import check_all, installed, parsings_of
 from liftlock.privileged.parts import Parts
 from liftlock.privileged.performing import PrivilegedOperation, Tools
 from liftlock.privileged.worker import PrivilegedWorker
 from liftlock.processes import read_ahead, settings
 from liftlock.processes.journal import configure_logging
+from liftlock.processes.parsing_process import fork_parser
 from liftlock.processes.privileged_settings import PrivilegedSettings
-from liftlock.processes.privileges import UserIds, die_with_parent, drop_to, keep_memory_private
-from liftlock.values.json import decode_as
+from liftlock.processes.privileges import die_with_parent, drop_to, keep_memory_private
 
 _IMPORTED_LATE: Final = ("anyio", "certifi", "h11", "httpcore2", "httpx2", "idna", "truststore", "uvloop")
 _log = structlog.get_logger(__name__)
@@ -56,7 +54,7 @@ def main() -> None:
     settings_fd, parent_pid = settings.arguments("liftlock's privileged worker; started by `liftlock up`")
     try:
         kinds = installed()
-        channel = fork_parser(parsings_of(kinds, PARSINGS))
+        channel = fork_parser(parsings_of(kinds, PARSINGS), samples())
         told = settings.read(settings_fd, PrivilegedSettings)
         configure_logging("privileged-worker")
         os.umask(0o077)
@@ -72,28 +70,6 @@ def main() -> None:
         uvloop.run(run(told, kinds, channel))
     except LiftlockError as error:
         sys.exit(f"liftlock: {error.code}: {error.message}")
-
-
-def fork_parser(parsings: Mapping[str, Parsing]) -> socket.socket:
-    """Return the channel to a new process that parses and can't do anything else; its first packet says who it becomes."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    warm_up(parsings, samples())
-    parent = os.getpid()
-    if os.fork() != 0:
-        theirs.close()
-        return ours
-    code = 1
-    try:
-        kept = os.dup2(theirs.fileno(), 3, inheritable=False) if theirs.fileno() != 3 else 3
-        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
-        with socket.socket(fileno=os.dup(kept)) as channel:
-            os.close(kept)
-            drop_to(decode_as(channel.recv(200), UserIds | None, what="user"))
-            die_with_parent(parent)
-            serve(channel, parsings)
-        code = 0
-    finally:
-        os._exit(code)
 
 
 async def run(

@@ -11,6 +11,7 @@ from liftlock.adapters.sql.engine import Engine
 from liftlock.adapters.sql.housekeeping import SqlHousekeeping
 from liftlock.adapters.wakeups.in_process import InProcessWakeups
 from liftlock.ports.clock import Clock
+from liftlock.ports.confined_parser import ConfinedParser
 from liftlock.ports.entropy import Entropy
 from liftlock.processes.loops import Loop
 from liftlock.processes.parts import (
@@ -52,14 +53,19 @@ class ControlPlane:
 
 
 def build(
-    told: ControlPlaneSettings, engine: Engine, wakeups: InProcessWakeups, clock: Clock, entropy: Entropy
+    told: ControlPlaneSettings,
+    engine: Engine,
+    wakeups: InProcessWakeups,
+    clock: Clock,
+    entropy: Entropy,
+    parser: ConfinedParser,
 ) -> ControlPlane:
-    """Wire everything; nothing has run yet when this returns."""
+    """Wire everything; nothing has run yet when this returns. `parser` knows the parsings `SHOWING`."""
     base = foundation.lay(told, engine, wakeups, clock, entropy)
     hook_services = hooks.services(base)
     pushes_part, guard, push_services = pushes.part(base, hook_services)
     hooks_part, fire = hooks.part(base, hook_services, GuardOperations(guard))
-    operations_part, operation_services = operations.part(base, hook_services, fire, push_services)
+    operations_part, operation_services = operations.part(base, hook_services, fire, push_services, parser)
     audit_part, audit_log = audit.part(base)
     pages_part, site, third_parties = pages.part(base, hook_services, fire, operation_services, audit_log)
     parts = [

@@ -16,7 +16,7 @@ import structlog
 
 from liftlock.domain.approvals.counting import Rules, Tally, count
 from liftlock.domain.approvals.request import FrozenRequest
-from liftlock.domain.operations.definition import Operation
+from liftlock.domain.operations.definition import Operation, pull_of
 from liftlock.domain.operations.freezing import Broken, ChainBytes, Facts, Stored, freeze
 from liftlock.domain.operations.stages import Impossible, OperationEvent, after
 from liftlock.domain.tasks.statuses import Task
@@ -26,6 +26,7 @@ from liftlock.ports.envelope import AuditRecord, Envelope, Event
 from liftlock.ports.leases import Leases
 from liftlock.ports.operation_store import Move, OperationRecord, OperationStore
 from liftlock.ports.push_store import PushStore
+from liftlock.ports.repository import Repository
 from liftlock.ports.task_store import TaskStore
 from liftlock.ports.trusted_keys import TrustedKeys
 from liftlock.services.configured_operations import ACTOR, ConfiguredOperations
@@ -64,6 +65,7 @@ class AdvanceOperations:
         keys: TrustedKeys,
         pushes: PushStore,
         observe: ObservePush,
+        repository: Repository,
         leases: Leases,
         clock: Clock,
         *,
@@ -77,6 +79,7 @@ class AdvanceOperations:
         self._keys = keys
         self._pushes = pushes
         self._observe = observe
+        self._repository = repository
         self._leases = leases
         self._clock = clock
         self._holder = holder
@@ -222,6 +225,9 @@ class AdvanceOperations:
         """Return how the branch moved on, empty if it did not; `look`: in the repository itself, not in the push log."""
         if not operation.approvals.void_on_move:
             return ""
+        number = pull_of(record.ref)
+        if number is not None:
+            return await self._pull_moved(record, number) if look else ""
         if look:
             project = await self._pushes.project(record.project)
             if project is not None:
@@ -229,6 +235,15 @@ class AdvanceOperations:
         heads = await self._pushes.heads(record.project)
         head = heads.get(record.ref)
         if head is None or head == record.revision:
+            return ""
+        return f"{record.ref} has moved to {head}: what was frozen is {record.revision}"
+
+    async def _pull_moved(self, record: OperationRecord, number: int) -> str:
+        project = await self._pushes.project(record.project)
+        if project is None:
+            return f"project {record.project} is not registered any more"
+        head = await self._repository.fetch_pull(project, number)
+        if head == record.revision:
             return ""
         return f"{record.ref} has moved to {head}: what was frozen is {record.revision}"
 

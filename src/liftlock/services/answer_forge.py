@@ -5,6 +5,7 @@ Source: docs/reference/github.md#effects
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
@@ -20,8 +21,9 @@ from liftlock.ports.forge import Check, Conclusion, Forge, ForgeUnavailableError
 from liftlock.ports.forge_store import ForgeStore, Watch, Work
 from liftlock.ports.leases import Leases
 from liftlock.services.authorize import Authorizer
+from liftlock.services.decisions_told import DecisionsTold
 from liftlock.services.forge_commands import ForgeCommands
-from liftlock.services.operation_desk import OperationDesk, Underway
+from liftlock.services.operation_desk import OperationDesk, Outlook
 from liftlock.values.instants import to_ms
 
 BATCH: Final = 50
@@ -31,6 +33,8 @@ MAX_ATTEMPTS: Final = 14
 FIRST_DELAY: Final = timedelta(seconds=2)
 MAX_DELAY: Final = timedelta(hours=1)
 MAX_WATCHES: Final = 1000
+MAX_PATCH: Final = 50_000
+"""Characters of a patch that a comment shows; the forge takes 65,536 in all."""
 _log = structlog.get_logger(__name__)
 
 
@@ -39,8 +43,8 @@ class DecidePull(Protocol):
 
     async def __call__(
         self, work: Work, repository: ForgeRepository, now: datetime
-    ) -> tuple[str, list[Work]]:
-        """Return what was decided, and what follows; errors that may go away are raised."""
+    ) -> tuple[str, list[Work], list[Watch]]:
+        """Return what was decided, what follows, and what is to be watched; errors that may go away are raised."""
         ...
 
 
@@ -55,6 +59,7 @@ class AnswerForge:
         desk: OperationDesk,
         commands: ForgeCommands,
         pulls: DecidePull,
+        decisions: DecisionsTold,
         authorizer: Authorizer,
         leases: Leases,
         clock: Clock,
@@ -66,6 +71,7 @@ class AnswerForge:
         self._desk = desk
         self._commands = commands
         self._pulls = pulls
+        self._decisions = decisions
         self._authorizer = authorizer
         self._leases = leases
         self._clock = clock
@@ -82,6 +88,7 @@ class AnswerForge:
                 await self._try(work)
                 done += 1
             if len(works) < BATCH:
+                await self._decisions.find(self._clock.now())
                 await self._look_at_operations()
                 break
         return done
@@ -125,7 +132,9 @@ class AnswerForge:
                     await self._store.watch(watch, (), Envelope(now))
                 await self._finish(work, "done", works)
             case "pull":
-                outcome, works = await self._pulls(work, repository, now)
+                outcome, works, watches = await self._pulls(work, repository, now)
+                for watch in watches:
+                    await self._store.watch(watch, (), Envelope(now))
                 await self._finish(work, outcome, works)
             case _:
                 assert_never(work.kind)
@@ -133,7 +142,7 @@ class AnswerForge:
     async def _check(self, work: Work, repository: ForgeRepository) -> None:
         """Bring the operation's check to what the operation is now, not to what it was when this was asked for."""
         watch = await self._store.watched(str(work.body["operation"]))
-        view = None if watch is None else await self._desk.look(watch.operation_id)
+        view = None if watch is None else await self._look(watch)
         if watch is None or view is None:
             await self._finish(work, "there is no such operation", ())
             return
@@ -143,7 +152,7 @@ class AnswerForge:
             await self._store.watch(changed, (), Envelope(self._clock.now()))
         await self._finish(work, view.state, ())
 
-    def _check_of(self, watch: Watch, view: Underway) -> Check:
+    def _check_of(self, watch: Watch, view: Outlook) -> Check:
         status, conclusion = _status(view)
         return Check(
             external_id=watch.operation_id,
@@ -153,19 +162,25 @@ class AnswerForge:
             conclusion=conclusion,
             title=view.state,
             summary=view.why or view.state,
-            url=self._commands.link(watch.operation_id),
+            url=self._commands.link(watch.operation_id, watch.kind),
         )
+
+    async def _look(self, watch: Watch) -> Outlook | None:
+        if watch.kind == "decision":
+            return await self._decisions.look(watch)
+        return await self._desk.look(watch.operation_id)
 
     async def _look_at_operations(self) -> None:
         """Tell of every operation whose state is another than was told last."""
         for watch in await self._store.open_watches(MAX_WATCHES):
-            view = await self._desk.look(watch.operation_id)
+            view = await self._look(watch)
             if view is None or view.state == watch.told:
                 continue
             at = f"operation/{watch.operation_id}"
             works = [self._work(f"{at}/{view.state}", watch, "check", {"operation": watch.operation_id})]
-            if view.ended:
-                works.append(self._work(f"{at}/result", watch, "comment", self._result(watch, view)))
+            if view.ended and watch.kind == "operation":
+                body = self._result(watch, view, await self._desk.patch(watch.operation_id))
+                works.append(self._work(f"{at}/result", watch, "comment", body))
             told = msgspec.structs.replace(watch, told=view.state, ended=view.ended)
             await self._store.watch(told, works, Envelope(self._clock.now()))
 
@@ -174,10 +189,10 @@ class AnswerForge:
             id=work_id, repository=watch.repository, kind="check" if kind == "check" else "comment", body=body
         )
 
-    def _result(self, watch: Watch, view: Underway) -> dict[str, object]:
+    def _result(self, watch: Watch, view: Outlook, patch: str) -> dict[str, object]:
         link = f"[{view.operation} {watch.operation_id}]({self._commands.link(watch.operation_id)})"
         how = "succeeded" if view.succeeded else f"ended: {view.state}"
-        return {"number": watch.number, "text": f"{link} {how}"}
+        return {"number": watch.number, "text": f"{link} {how}{_shown(patch)}"}
 
     async def _finish(self, work: Work, outcome: str, works: Sequence[Work]) -> None:
         await self._store.finish(work.id, outcome, works, Envelope(self._clock.now()))
@@ -192,7 +207,21 @@ class AnswerForge:
         await self._store.put_off(work.id, to_ms(self._clock.now() + delay), text)
 
 
-def _status(view: Underway) -> tuple[Status, Conclusion | None]:
+def _shown(patch: str) -> str:
+    """Return the patch as it stands in a comment: fenced by more marks than it has in a row, so that it can't end its block."""
+    if not patch:
+        return ""
+    if len(patch) > MAX_PATCH:
+        return ". The branch is in a fork, and the patch is too long for a comment: it is an artifact of stage 2."
+    longest = max((len(run) for run in re.findall("`+", patch)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return (
+        ". The branch is in a fork, so nothing was pushed; this is the patch, for `git am`:"
+        f"\n\n{fence}diff\n{patch.rstrip()}\n{fence}"
+    )
+
+
+def _status(view: Outlook) -> tuple[Status, Conclusion | None]:
     if not view.ended:
         return ("queued", None) if view.state == "waiting" else ("in_progress", None)
     if view.succeeded:

@@ -26,7 +26,7 @@ from liftlock.domain.pushes.project import Project
 from liftlock.errors import LiftlockError, RepositoryError, StaleSnapshotError, StorageError
 from liftlock.ports.entropy import Entropy
 from liftlock.ports.envelope import AuditRecord, Envelope
-from liftlock.ports.forge_store import ForgeStore, PullDecision, Work
+from liftlock.ports.forge_store import ForgeStore, PullDecision, Watch, Work
 from liftlock.ports.push_store import DecisionRun, PushStore
 from liftlock.ports.repository import Repository
 from liftlock.services.authorize import Authorizer
@@ -57,22 +57,22 @@ class DecidePull:
 
     async def __call__(
         self, work: Work, repository: ForgeRepository, now: datetime
-    ) -> tuple[str, list[Work]]:
-        """Return what was decided, and the comment that tells a stranger why nothing runs.
+    ) -> tuple[str, list[Work], list[Watch]]:
+        """Return what was decided, the comment that tells a stranger why nothing runs, and the task that is watched.
 
         Raises:
             StorageError, RepositoryError, StaleSnapshotError: it may be tried again.
         """
         project = await self._pushes.project(repository.project)
         if project is None:
-            return f"there is no project {repository.project}", []
+            return f"there is no project {repository.project}", [], []
         pull = _pull(work.body)
         last = await self._store.pull_decision(repository.id, pull.number)
         if last is not None and last.revision == pull.revision:
-            return f"{last.decision} before", []
+            return f"{last.decision} before", [], _watched(last)
         head = await self._repository.fetch_pull(project, pull.number)
         if head != pull.revision:
-            return f"the pull request is at {head} meanwhile, and that is told by itself", []
+            return f"the pull request is at {head} meanwhile, and that is told by itself", [], []
         decision = PullDecision(
             repository=repository.id,
             number=pull.number,
@@ -93,18 +93,18 @@ class DecidePull:
         association: str,
         decision: PullDecision,
         now: datetime,
-    ) -> tuple[str, list[Work]]:
+    ) -> tuple[str, list[Work], list[Watch]]:
         try:
             admitted = await self._admit(project, repository.trusted_branch, association)
             if isinstance(admitted, NotAdmitted):
                 await self._end(decision, "refused", admitted.reason, now)
-                return f"refused: {admitted.reason}", _told(decision, admitted)
+                return f"refused: {admitted.reason}", _told(decision, admitted), []
             file = await self._file(project, pull.revision)
             context = pull_context(project, pull, admitted, decision.task_id, now=now)
             task = None if file is None else decision_task(file, context, now=now)
             if task is None:
                 await self._end(decision, "none", f"{PATH} asks for no task", now)
-                return "none", []
+                return "none", [], []
             caller = await self._authorizer.internal(
                 f"liftlock/pull/{project.name}/{pull.number}", [f"assume:{admitted.role(project)}"], now
             )
@@ -114,8 +114,8 @@ class DecidePull:
             raise
         except LiftlockError as error:
             await self._end(decision, "failed", f"{error.code}: {error.message}"[:_MAX_REASON], now)
-            return "failed", []
-        return f"started {decision.task_id}", []
+            return "failed", [], []
+        return f"started {decision.task_id}", [], _watched(decision)
 
     async def _admit(self, project: Project, trusted: str, association: str) -> Admitted | NotAdmitted:
         head = (await self._pushes.heads(project.name)).get(trusted)
@@ -178,6 +178,21 @@ def _told(decision: PullDecision, refused: NotAdmitted) -> list[Work]:
     at = f"pull/{decision.repository}/{decision.number}/not-admitted"
     body = {"number": decision.number, "text": text}
     return [Work(id=at, repository=decision.repository, kind="comment", body=body)]
+
+
+def _watched(decision: PullDecision) -> list[Watch]:
+    """Return that the forge is told of the decision's task, if it has one."""
+    if decision.decision != "started":
+        return []
+    return [
+        Watch(
+            operation_id=decision.task_id,
+            repository=decision.repository,
+            number=decision.number,
+            revision=decision.revision,
+            kind="decision",
+        )
+    ]
 
 
 def _pull(body: dict[str, Any]) -> PullRequest:

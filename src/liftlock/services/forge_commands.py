@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from liftlock.domain.forge.settings import ForgeRepository
+from liftlock.domain.operations.definition import pull_ref
 from liftlock.errors import LiftlockError, StaleSnapshotError, StorageError
 from liftlock.ports.forge import Forge
 from liftlock.ports.forge_store import ForgeStore, Watch, Work
@@ -79,9 +80,9 @@ class ForgeCommands:
         )
         return [_answer(work, number, text)], [watch]
 
-    def link(self, operation_id: str) -> str:
-        """Return the address of the operation's page."""
-        return f"{self._web_url}/operations/{operation_id}"
+    def link(self, operation_id: str, kind: str = "operation") -> str:
+        """Return the address of the operation's page, or of a decision task's group."""
+        return f"{self._web_url}/{'tasks/groups' if kind == 'decision' else 'operations'}/{operation_id}"
 
     async def _start(
         self,
@@ -96,11 +97,11 @@ class ForgeCommands:
         pull = await self._forge.pull(repository, number)
         if not pull.is_open or pull.base_repository != repository.id:
             return "This pull request is not open."
-        if pull.head_repository != repository.id:
-            return "The branch of this pull request is in a fork: operations act on branches of this repository alone."
+        if pull.head_repository is None:
+            return "The fork that this pull request came from is gone."
         wanted = Request(
             operation=operation,
-            ref=pull.head_ref,
+            ref=pull.head_ref if pull.head_repository == repository.id else pull_ref(number),
             revision=pull.head_revision,
             given=given,
             key=f"github/{work.id}",
@@ -113,7 +114,7 @@ class ForgeCommands:
     ) -> Underway | str:
         """Ask again for the operation that is named, or for the last one that the pull request asked for."""
         named = work.body.get("operation")
-        known = await self._store.watches_of(repository.id, number)
+        known = await self._operations_of(repository, number)
         views = [
             await self._desk.look(each.operation_id) for each in known if named in (None, each.operation_id)
         ]
@@ -127,9 +128,14 @@ class ForgeCommands:
             )
         return await self._start(caller, work, repository, number, last.operation, last.given, now)
 
+    async def _operations_of(self, repository: ForgeRepository, number: int) -> list[Watch]:
+        return [
+            each for each in await self._store.watches_of(repository.id, number) if each.kind == "operation"
+        ]
+
     async def _cancel(self, caller: Caller, repository: ForgeRepository, number: int, now: datetime) -> str:
         told = []
-        for watch in await self._store.watches_of(repository.id, number):
+        for watch in await self._operations_of(repository, number):
             if not watch.ended:
                 try:
                     await self._desk.cancel(caller, watch.operation_id, now)

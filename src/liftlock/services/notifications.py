@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from liftlock.domain.events.mail_routes import ADDRESS
 from liftlock.errors import InputInvalidError
 from liftlock.ports.mail import MailStore, QueuedMail
 from liftlock.ports.small_stores import Address, Denylist
 from liftlock.services.authorize import Caller
 
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}\Z", re.ASCII)
+_ADDRESS = re.compile(ADDRESS + r"\Z", re.ASCII)
 
 
 class Notifications:

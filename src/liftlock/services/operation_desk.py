@@ -11,19 +11,24 @@ import msgspec
 from liftlock.services.authorize import Caller
 
 
-class Underway(msgspec.Struct, frozen=True, kw_only=True):
-    """An operation as it is now; `why` says what led to the state. `succeeded` means something once it has `ended`."""
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """How far something is; `why` says what led to the state. `succeeded` means something once it has `ended`."""
 
-    operation_id: str
     operation: str
-    ref: str
-    revision: str
-    given: Any
-    created: datetime
     state: str
     why: str = ""
     ended: bool = False
     succeeded: bool = False
+
+
+class Underway(Outlook, frozen=True, kw_only=True):
+    """An operation as it is now."""
+
+    operation_id: str
+    ref: str
+    revision: str
+    given: Any
+    created: datetime
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +51,10 @@ class OperationDesk(Protocol):
 
     async def look(self, operation_id: str) -> Underway | None:
         """Return the operation, or None."""
+        ...
+
+    async def patch(self, operation_id: str) -> str:
+        """Return the patch that the operation made instead of a push; empty if it made none."""
         ...
 
     async def cancel(self, caller: Caller, operation_id: str, now: datetime) -> Underway:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from liftlock.domain.forge.deeds import Deed, Follows, Ignored, Refused, decide
-from liftlock.domain.forge.happenings import CheckRun, CheckSaid, Envelope, parse
+from liftlock.domain.forge.happenings import CheckRun, CheckSaid, Envelope, dated, parse
 from liftlock.domain.forge.settings import ForgeRepository, GitHubSettings
 from liftlock.domain.forge.signature import is_signed
 from liftlock.domain.pushes.push import Claim
@@ -24,6 +24,10 @@ from liftlock.ports.wakeups import Wakeups
 from liftlock.services.watch_pushes import WatchPushes
 
 CHANNEL: Final = "forge"
+MAX_AGE: Final = timedelta(days=14)
+"""What a webhook tells of may be so old if something is to follow. By then no delivery is forgotten, so none is taken twice."""
+KEPT: Final = timedelta(days=30)
+"""How long deliveries are remembered; more than `MAX_AGE` by what clocks may differ."""
 _DELIVERY = re.compile(r"[0-9A-Za-z-]{8,64}\Z", re.ASCII)
 _EVENT = re.compile(r"[a-z0-9_]{1,64}\Z", re.ASCII)
 
@@ -65,7 +69,7 @@ class ReceiveWebhook:
         if _DELIVERY.match(headers.delivery) is None or _EVENT.match(headers.event) is None:
             raise InputInvalidError("webhook: expected an event's name and a delivery's id in the headers")
         said = parse(headers.event, body)
-        decided = await self._decide(headers, said)
+        decided = await self._decide(headers, said, now)
         works = self._works(headers, decided)
         record = _record(headers, said, decided, body)
         await self._store.receive(
@@ -82,13 +86,19 @@ class ReceiveWebhook:
             self._wakeups.wake(CHANNEL)
         return decided.why or "accepted"
 
-    async def _decide(self, headers: WebhookHeaders, said: Envelope) -> Follows | Refused | Ignored:
+    async def _decide(
+        self, headers: WebhookHeaders, said: Envelope, now: datetime
+    ) -> Follows | Refused | Ignored:
         if headers.target is not None and headers.target != str(self._settings.app_id):
             return Refused(f"it is for the app {headers.target[:20]!r}")
         decided = decide(said, self._settings)
         if isinstance(decided, Follows) and isinstance(said, CheckSaid):
-            return await self._check(said, decided)
-        return decided
+            decided = await self._check(said, decided)
+        return (
+            _too_old(said, now)
+            if isinstance(decided, Follows) and decided.deeds and _is_old(said, now)
+            else decided
+        )
 
     async def _check(self, said: CheckSaid, decided: Follows) -> Follows | Refused | Ignored:
         """Match a check by app, number, external id and revision; what it is called says nothing."""
@@ -110,6 +120,8 @@ class ReceiveWebhook:
         known = await self._store.watch_of_check(repository.id, run.id)
         if known is None or known != named or known.revision != run.head_sha:
             return Refused(f"check {run.id} is none that was made here for this operation and revision")
+        if known.kind == "decision":
+            return Ignored("a decision task is not repeated by its check")
         client = self._settings.client_of(said.sender.id)
         if client is None:
             return Refused(f"sender {said.sender.id} is nobody whom the settings know")
@@ -146,6 +158,17 @@ class ReceiveWebhook:
                 authenticated=repository.vouches,
             )
             await self._watch.ring(repository.project, (claim,))
+
+
+def _is_old(said: Envelope, now: datetime) -> bool:
+    at = dated(said)
+    return at is None or now - at > MAX_AGE
+
+
+def _too_old(said: Envelope, now: datetime) -> Refused:
+    at = dated(said)
+    when = "an unknown time" if at is None else f"{at:%Y-%m-%d %H:%M}"
+    return Refused(f"it is of {when}, and something may follow from it for {MAX_AGE.days} days only")
 
 
 def _record(

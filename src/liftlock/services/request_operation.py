@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from liftlock.domain.operations.definition import Operation
+from liftlock.domain.operations.definition import Operation, pull_of
 from liftlock.domain.operations.stage_one import Asked
 from liftlock.domain.pushes.project import Project
 from liftlock.errors import ConflictError, InputInvalidError, InputValidationError, NotFoundError
@@ -127,6 +127,7 @@ class RequestOperation:
         if not operation.takes_ref(wanted.ref):
             raise InputInvalidError(
                 f"ref: operation {operation.name} takes {', '.join(operation.refs)}, got {wanted.ref[:80]!r}"
+                f"{'' if pull_of(wanted.ref) is None else '; pull requests from forks only with pullRequests: true'}"
             )
         project = await self._pushes.project(operation.project)
         if project is None:
@@ -137,6 +138,9 @@ class RequestOperation:
             raise InputInvalidError(
                 f"operation {operation.name}: project {project.name} is no git repository"
             )
+        number = pull_of(wanted.ref)
+        if number is not None:
+            return project, await self._pull(project, number, wanted)
         await self._observe(project, ())
         head = (await self._pushes.heads(project.name)).get(wanted.ref)
         revision = wanted.revision or head
@@ -152,6 +156,13 @@ class RequestOperation:
                 " or register it with decideExisting"
             )
         return project, revision
+
+    async def _pull(self, project: Project, number: int, wanted: Wanted) -> str:
+        """Return the head of a pull request from a fork, which is in the mirror now; it is no push."""
+        head = await self._repository.fetch_pull(project, number)
+        if wanted.revision not in (None, head):
+            raise ConflictError(f"revision: {wanted.ref} is at {head}, not at {str(wanted.revision)[:64]}")
+        return head
 
     async def _is_recorded(self, project: Project, revision: str) -> bool:
         found = await self._pushes.pushes(project.name, PushQuery(revision=revision, limit=1))

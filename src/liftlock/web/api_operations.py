@@ -11,8 +11,10 @@ from liftlock.domain.approvals.approval import Verdict, approval_wire
 from liftlock.services.operations import Operations
 from liftlock.services.request_operation import RequestOperation, Wanted
 from liftlock.services.say_on_operation import SayOnOperation, Word
+from liftlock.services.show_differences import ShowDifferences
 from liftlock.web.operation_wire import (
     OPERATION_QUERY,
+    differences_wire,
     operation_query,
     operation_wire,
     record_wire,
@@ -25,10 +27,17 @@ _ONE = "/operation/<operationId>"
 
 
 class _Handlers:
-    def __init__(self, operations: Operations, request: RequestOperation, say: SayOnOperation) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        request: RequestOperation,
+        say: SayOnOperation,
+        differences: ShowDifferences,
+    ) -> None:
         self._operations = operations
         self._request = request
         self._say = say
+        self._differences = differences
 
     async def configured(self, request: ApiRequest) -> object:
         return {"operations": [operation_wire(each) for each in self._operations.configured(request.caller)]}
@@ -56,6 +65,9 @@ class _Handlers:
         return shown_wire(
             await self._operations.show(request.caller, request.params["operationId"], request.now)
         )
+
+    async def differences(self, request: ApiRequest) -> object:
+        return differences_wire(await self._differences(request.caller, request.params["operationId"]))
 
     async def handoff(self, request: ApiRequest) -> object:
         return shown_wire(
@@ -87,9 +99,11 @@ class _Handlers:
         return approval_wire(said)
 
 
-def routes(operations: Operations, request: RequestOperation, say: SayOnOperation) -> list[Route]:
+def routes(
+    operations: Operations, request: RequestOperation, say: SayOnOperation, differences: ShowDifferences
+) -> list[Route]:
     """Return the routes of the operations service."""
-    do = _Handlers(operations, request, say)
+    do = _Handlers(operations, request, say, differences)
     read = "liftlock:list-operations"
     return [
         _route("GET", "/configured", "listConfigured", do.configured, "List what can be asked for", read),
@@ -98,6 +112,9 @@ def routes(operations: Operations, request: RequestOperation, say: SayOnOperatio
         _route("GET", "/operations", "listOperations", do.list, "List operations, newest first", read,
                query=OPERATION_QUERY),
         _route("GET", _ONE, "operation", do.show, "Show an operation, its frozen request and what was said on it", read),
+        _route("GET", f"{_ONE}/differences", "differences", do.differences,
+               "Show how each file that crosses differs from the last release and from the source",
+               {"AllOf": [read, {"AnyOf": ["liftlock:approve:<operation>", "liftlock:request:<operation>"]}]}),
         _route("POST", f"{_ONE}/approve", "approveOperation", do.approve, "Approve a frozen request",
                "liftlock:approve:<operation>", input="operations/say-request"),
         _route("POST", f"{_ONE}/reject", "rejectOperation", do.reject, "Reject a frozen request",

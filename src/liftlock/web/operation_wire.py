@@ -14,6 +14,7 @@ from liftlock.domain.operations.stages import OperationState
 from liftlock.errors import RequestArgumentsError
 from liftlock.ports.operation_store import OperationQuery, OperationRecord
 from liftlock.services.operations import Shown
+from liftlock.services.show_differences import Compared
 from liftlock.values.instants import format_instant
 from liftlock.web.paging import limit_of, number_after
 
@@ -79,6 +80,17 @@ def operation_wire(operation: Operation) -> dict[str, Any]:
         "privilegedOperation": {"kind": operation.stage2.kind, "settings": operation.stage2.settings},
         "contract": msgspec.to_builtins(operation.contract),
         "approvals": msgspec.to_builtins(operation.approvals),
+    }
+
+
+def differences_wire(compared: Compared) -> dict[str, Any]:
+    """Return how each file differs from what."""
+    return {
+        "operationId": compared.operation_id,
+        "digest": compared.digest,
+        "revision": compared.revision,
+        "lastOperationId": compared.last,
+        "differences": msgspec.to_builtins(compared.files),
     }
 
 

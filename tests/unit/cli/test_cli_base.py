@@ -280,3 +280,12 @@ def test_a_module_without_its_command_is_told_and_never_crashes(
     monkeypatch.setitem(main.COMMANDS, "nothing", main.Entry("liftlock.cli.output:nothing", "…"))
     assert main.run(["nothing"]) == Exit.USAGE
     assert "liftlock.cli.output:nothing is no command" in capsys.readouterr().err
+
+
+def test_an_id_that_looks_like_an_option_is_answered_with_where_it_belongs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.run(["task", "verify", "-AAAAAAAQACAAAAAAAAAAA"]) == Exit.USAGE
+    assert "An id that begins with - has to stand behind --, at the end." in capsys.readouterr().err
+    assert main.run(["task", "verify", "--nonsense"]) == Exit.USAGE
+    assert "behind --" not in capsys.readouterr().err

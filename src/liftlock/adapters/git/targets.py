@@ -20,7 +20,8 @@ from urllib.parse import quote, urlsplit
 
 from liftlock.adapters.git.run import CONFIG, FETCH_TIMEOUT_S, Git
 from liftlock.errors import RepositoryError
-from liftlock.ports.target_repository import NewCommit, Target, TargetFailedError
+from liftlock.ports.target_repository import NewCommit, NewTag, Target, TargetFailedError
+from liftlock.values.secret import hidden
 
 MAX_FILE_BYTES: Final = 16 << 20
 _RECEIVE_LOCALLY: Final = (
@@ -94,6 +95,43 @@ class GitTargets:
                 folder, ["hash-object", "-t", "commit", "-w", "--stdin"], standard_input=text
             )
         return made.decode().strip()
+
+    async def patch(self, target: Target, commit: NewCommit) -> bytes:
+        """Return the commit as a patch; see the port."""
+        made = await self.commit(target, commit)
+        arguments = [
+            "format-patch",
+            "-1",
+            "--stdout",
+            "--no-signature",
+            "--no-stat",
+            "--full-index",
+            "--binary",
+        ]
+        async with self._opened(target) as (git, folder, _):
+            _, patch = await git.run(
+                folder,
+                [*arguments, "--no-ext-diff", "--no-textconv", "--no-renames", "--end-of-options", made],
+            )
+        return patch
+
+    async def tag(self, target: Target, tag: NewTag) -> str:
+        """Return the new tag's id; see the port."""
+        async with self._opened(target) as (git, folder, options):
+            await self._fetch(git, folder, options, target, tag.revision)
+            _, made = await git.run(
+                folder, ["hash-object", "-t", "tag", "-w", "--stdin"], standard_input=_tag_text(tag)
+            )
+        return made.decode().strip()
+
+    async def is_ancestor(self, target: Target, old: str, new: str) -> bool:
+        """Tell whether `old` leads to `new`; see the port."""
+        async with self._opened(target) as (git, folder, options):
+            for revision in (old, new):
+                await self._fetch(git, folder, options, target, revision)
+            pair = [f"{_checked(old)}^{{commit}}", f"{_checked(new)}^{{commit}}"]
+            status, _ = await git.run(folder, ["merge-base", "--is-ancestor", *pair], accept=(0, 1))
+        return status == 0
 
     async def _modes_of(self, git: Git, folder: Path, commit: NewCommit) -> dict[str, str]:
         found = {}
@@ -187,7 +225,11 @@ def _credentials(path: Path, target: Target) -> Iterator[list[str]]:
 
 
 def _without_secret(message: str, target: Target) -> str:
-    return message if target.token is None else message.replace(target.token.reveal(), "[hidden]")
+    return (
+        message
+        if target.token is None
+        else hidden(message.encode(), [target.token]).decode("utf-8", "replace")
+    )
 
 
 def _commit_text(commit: NewCommit, tree: str) -> bytes:
@@ -196,6 +238,14 @@ def _commit_text(commit: NewCommit, tree: str) -> bytes:
     return (
         f"tree {tree}\nparent {_checked(commit.base)}\nauthor {person} {when}\ncommitter {person} {when}\n\n"
         f"{commit.message.rstrip()}\n"
+    ).encode()
+
+
+def _tag_text(tag: NewTag) -> bytes:
+    when = f"{int(tag.when.timestamp())} +0000"
+    person = tag.author.replace("\n", " ")
+    return (
+        f"object {_checked(tag.revision)}\ntype commit\ntag {tag.name}\ntagger {person} {when}\n\n{tag.message.rstrip()}\n"
     ).encode()
 
 

@@ -13,6 +13,7 @@ from liftlock.errors import InputValidationError, IsolationUnavailableError
 from liftlock.ports.confined_parser import ParserFailedError
 
 _ANSWER_S: Final = 90.0
+_REFUSAL_BYTES: Final = 4000
 
 
 class ForkedParser:
@@ -46,7 +47,8 @@ class ForkedParser:
         if said == DONE:
             return content
         if said == REFUSED:
-            raise InputValidationError(content[:4000].decode("utf-8", "replace"))
+            rule, _, message = content[:_REFUSAL_BYTES].decode("utf-8", "replace").partition("\n")
+            raise InputValidationError(message, **({"rule": rule} if rule else {}))
         if not said:
             raise IsolationUnavailableError("the parsing process is gone")
         if said == UNKNOWN:

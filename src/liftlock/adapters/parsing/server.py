@@ -6,6 +6,7 @@ content. Its answer is one packet: how the child ended.
 
 from __future__ import annotations
 
+import codecs
 import os
 import socket
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from liftlock.ports.confined_parser import Parsing
 
 MAX_NAME: Final = 100
 DONE, REFUSED, UNKNOWN, FAILED = b"d", b"r", b"u", b"f"
+_CODECS: Final = ("ascii", "cp437", "idna", "latin-1", "utf-8", "utf-8-sig", "utf-16")
+"""What archives and sources may name; any other is not found any more, which refuses them."""
 _EXIT_DONE: Final = 0
 _EXIT_REFUSED: Final = 3
 _EXIT_FAILED: Final = 4
@@ -55,6 +58,7 @@ def _in_child(parsing: Parsing, given: int, answer: int) -> None:
     """Confine this process, do the parsing, and end; whatever happens, nothing returns from here."""
     code = _EXIT_FAILED
     try:
+        _close_others(given, answer)
         limit()
         compute_only()
         code, said = _outcome(parsing, _all_of(given))
@@ -65,11 +69,20 @@ def _in_child(parsing: Parsing, given: int, answer: int) -> None:
         os._exit(code)
 
 
+def _close_others(*kept: int) -> None:
+    """Close all descriptors but these: above all the channel, on which a child could answer the next question."""
+    first = 0
+    for descriptor in (*sorted(kept), os.sysconf("SC_OPEN_MAX")):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+
+
 def _outcome(parsing: Parsing, content: bytes) -> tuple[int, bytes]:
     try:
         return _EXIT_DONE, parsing(content)
     except InputValidationError as error:
-        return _EXIT_REFUSED, error.message.encode("utf-8", "replace")
+        rule = str(error.details.get("rule", ""))
+        return _EXIT_REFUSED, f"{rule}\n{error.message}".encode("utf-8", "replace")
 
 
 def _all_of(descriptor: int) -> bytes:
@@ -94,5 +107,7 @@ def warm_up(parsings: Mapping[str, Parsing], samples: Mapping[str, bytes]) -> No
         InputValidationError: a parsing refuses its own sample.
     """
     load_library()
+    for codec in _CODECS:
+        codecs.lookup(codec)
     for name, given in samples.items():
         parsings[name](given)

@@ -14,7 +14,7 @@ from liftlock.ports.forge_store import Delivery, PullDecision, Watch, Work
 from liftlock.values.instants import to_ms
 from liftlock.values.json import decode, encode
 
-_WATCH: Final = "operation_id, repository, number, revision, check_run, told, ended"
+_WATCH: Final = "operation_id, repository, number, revision, check_run, told, ended, kind"
 _PULL: Final = "repository, number, revision, attempt, project, task_id, decision, reason"
 
 
@@ -69,7 +69,7 @@ class SqlForgeStore:
     async def watch(self, watch: Watch, works: Sequence[Work], envelope: Envelope) -> None:
         def script() -> Script[None]:
             yield Sql(
-                f"INSERT INTO forge_watch({_WATCH}) VALUES ($1, $2, $3, $4, $5, $6, $7)"  # noqa: S608 -- constant columns
+                f"INSERT INTO forge_watch({_WATCH}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"  # noqa: S608 -- constant columns
                 " ON CONFLICT (operation_id) DO UPDATE SET"
                 " check_run = COALESCE(excluded.check_run, forge_watch.check_run), told = excluded.told,"
                 " ended = excluded.ended",
@@ -81,6 +81,7 @@ class SqlForgeStore:
                     watch.check_run,
                     watch.told,
                     int(watch.ended),
+                    watch.kind,
                 ),
             )
             yield from _add(works, to_ms(envelope.now))
@@ -121,6 +122,14 @@ class SqlForgeStore:
 
         return await self._engine.read(script)
 
+    async def forget(self, before_ms: int) -> int:
+        def script() -> Script[int]:
+            old = yield Sql("DELETE FROM forge_delivery WHERE at < $1 RETURNING 1", (before_ms,))
+            done = yield Sql("DELETE FROM forge_work WHERE due IS NULL AND at < $1 RETURNING 1", (before_ms,))
+            return len(old) + len(done)
+
+        return await self._engine.write(script, None)
+
     async def decide(self, decision: PullDecision, envelope: Envelope) -> None:
         await self._engine.write(lambda: insert_decision(decision), envelope)
 
@@ -159,4 +168,5 @@ def _watch(row: tuple[Any, ...]) -> Watch:
         check_run=row[4],
         told=row[5],
         ended=bool(row[6]),
+        kind=row[7],
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
+from liftlock.errors import InputInvalidError
+from liftlock.values.instants import parse_instant
 from liftlock.values.json import decode_as
 
 MAX_BODY_BYTES: Final = 10 << 20
@@ -49,6 +52,7 @@ class Pull(msgspec.Struct, frozen=True):
     author_association: str = "NONE"
     title: str = ""
     state: str = "open"
+    updated_at: str | None = None
 
 
 class Comment(msgspec.Struct, frozen=True):
@@ -57,6 +61,7 @@ class Comment(msgspec.Struct, frozen=True):
     id: int
     user: Account
     body: str | None = None
+    created_at: str | None = None
 
 
 class Issue(msgspec.Struct, frozen=True):
@@ -73,6 +78,8 @@ class CheckRun(msgspec.Struct, frozen=True):
     head_sha: str
     app: Numbered
     external_id: str | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -117,6 +124,23 @@ _KINDS: Final[dict[str, type[Envelope]]] = {
     "issue_comment": CommentSaid,
     "check_run": CheckSaid,
 }
+
+
+def dated(said: Envelope) -> datetime | None:
+    """Return when what is told happened, as the signed body says; None if it does not say so, or can't have happened then."""
+    match said:
+        case CommentSaid() if said.comment is not None:
+            text = said.comment.created_at
+        case PullSaid() if said.pull_request is not None:
+            text = said.pull_request.updated_at
+        case CheckSaid() if said.check_run is not None:
+            text = said.check_run.completed_at or said.check_run.started_at
+        case _:
+            text = None
+    try:
+        return None if text is None else parse_instant(text, what="date")
+    except InputInvalidError:
+        return None
 
 
 def parse(event: str, body: bytes) -> Envelope:

@@ -77,6 +77,8 @@ def _mismatch(
         return Broken(
             "operation", f"{operation.name} is performed in {operation.stage2.queue}, not in {queue}"
         )
+    if not operation.takes_ref(request.ref):
+        return Broken("ref", f"{operation.name} takes {', '.join(operation.refs)}, not {request.ref[:80]!r}")
     if operation.version != request.operation_version:
         return Broken(
             "operation-version", f"{operation.name} is configured otherwise here than where it was asked for"

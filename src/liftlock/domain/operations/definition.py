@@ -25,6 +25,9 @@ from liftlock.values.json import UNDECODABLE, digest
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_OPERATIONS: Final = 200
 PRIVILEGED_QUEUE: Final = "local/privileged"
+TAKES_PULLS: Final = ("commit-files",)
+"""Kinds whose effect on a pull request from a fork is harmless: a patch that is shown, and nothing else."""
+_PULL: Final = re.compile(r"refs/pull/([1-9][0-9]{0,9})/head\Z", re.ASCII)
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}\Z", re.ASCII)
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
@@ -82,6 +85,7 @@ class _Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     refs: Annotated[tuple[_Text, ...], msgspec.Meta(min_length=1, max_length=100)] = ("*",)
     input: Any = msgspec.field(default_factory=lambda: dict(DEFAULT_TRIGGER_SCHEMA))
     approvals: Approvals = Approvals()
+    pull_requests: bool = False
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -98,6 +102,8 @@ class Operation(msgspec.Struct, frozen=True):
     approvals: Approvals
     document: dict[str, Any]
     version: str
+    pull_requests: bool = False
+    """Whether it takes heads of pull requests from forks, which are in no branch of the project's."""
 
     @property
     def level(self) -> int:
@@ -106,8 +112,21 @@ class Operation(msgspec.Struct, frozen=True):
         return of_task if self.stage2.level is None else max(self.stage2.level, of_task)
 
     def takes_ref(self, ref: str) -> bool:
-        """Tell whether a request may name the branch `ref`."""
+        """Tell whether a request may name `ref`: a branch, or the head of a pull request by its full name."""
+        if ref.startswith("refs/"):
+            return self.pull_requests and pull_of(ref) is not None
         return any(_matches(pattern, ref) for pattern in self.refs)
+
+
+def pull_ref(number: int) -> str:
+    """Return the full name of a pull request's head; no branch is called so, for branches have short names here."""
+    return f"refs/pull/{number}/head"
+
+
+def pull_of(ref: str) -> int | None:
+    """Return the number of the pull request whose head `ref` is; None: it is a branch."""
+    match = _PULL.match(ref)
+    return None if match is None else int(match[1])
 
 
 class OperationSet(msgspec.Struct, frozen=True):
@@ -156,6 +175,10 @@ def define_operation(name: object, given: object) -> Operation:
     except msgspec.ValidationError as error:
         raise InputValidationError(f"{where}: {error}") from error
     check_contract(parsed.contract, f"{where}.contract")
+    if parsed.pull_requests and parsed.stage2.kind not in TAKES_PULLS:
+        raise InputInvalidError(
+            f"{where}.pullRequests: only {', '.join(TAKES_PULLS)} takes what nobody has merged, not {parsed.stage2.kind}"
+        )
     _refuse_templates(msgspec.to_builtins(parsed.stage1), f"{where}.stage1")
     document = msgspec.to_builtins(_Complete.of(name, parsed))
     return Operation(
@@ -170,6 +193,7 @@ def define_operation(name: object, given: object) -> Operation:
         approvals=parsed.approvals,
         document=document,
         version=digest(document),
+        pull_requests=parsed.pull_requests,
     )
 
 
@@ -185,6 +209,7 @@ class _Complete(msgspec.Struct, frozen=True, rename="camel"):
     contract: Contract
     stage2: Privileged
     approvals: Approvals
+    pull_requests: bool
 
     @classmethod
     def of(cls, name: str, given: _Given) -> _Complete:
@@ -198,6 +223,7 @@ class _Complete(msgspec.Struct, frozen=True, rename="camel"):
             given.contract,
             given.stage2,
             given.approvals,
+            given.pull_requests,
         )
 
 

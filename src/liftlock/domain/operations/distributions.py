@@ -15,9 +15,9 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from email.parser import HeaderParser
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 from packaging.utils import (
@@ -38,6 +38,7 @@ MAX_METADATA_BYTES: Final = 1 << 20
 _UNRECORDED: Final = (".dist-info/RECORD", ".dist-info/RECORD.jws", ".dist-info/RECORD.p7s")
 _UTF8_FLAG: Final = 0x800
 _ENCRYPTED_FLAG: Final = 0x1
+Read = TypeVar("Read")
 
 
 class Distribution(msgspec.Struct, frozen=True):
@@ -58,11 +59,25 @@ def read_distribution(filename: str, content: bytes) -> Distribution:
     Raises:
         InputValidationError: its name, its form, its metadata or its RECORD is not in order; the message names the file.
     """
+    return _read(filename, content, _wheel, _sdist)
+
+
+def unpacked(filename: str, content: bytes) -> dict[str, bytes]:
+    """Return path → content of what is packed, for an sdist without its top folder; errors as `read_distribution`.
+
+    Metadata and RECORD are not looked at: this is for showing what a distribution holds, whether it is in order or not.
+    """
+    return _read(filename, content, _wheel_files, _sdist_files)
+
+
+def _read(
+    filename: str, content: bytes, wheel: Callable[[str, bytes], Read], sdist: Callable[[str, bytes], Read]
+) -> Read:
     try:
         if filename.endswith(".whl"):
-            return _wheel(filename, content)
+            return wheel(filename, content)
         if filename.endswith(".tar.gz"):
-            return _sdist(filename, content)
+            return sdist(filename, content)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise InputValidationError(f"{filename}: it can't be read: {error}") from error
     except (NotImplementedError, RuntimeError, UnicodeError) as error:
@@ -88,15 +103,19 @@ def _wheel(filename: str, content: bytes) -> Distribution:
         name, version, _build, tags = parse_wheel_filename(filename)
     except InvalidWheelFilename as error:
         raise InputValidationError(f"{filename}: {error}") from error
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        _check_zip(filename, content, archive)
-        files = {one.filename: archive.read(one) for one in archive.infolist() if not one.is_dir()}
+    files = _wheel_files(filename, content)
     folder = _dist_info(filename, files)
     metadata = _metadata(filename, _needed(filename, files, f"{folder}/METADATA"))
     _needed(filename, files, f"{folder}/WHEEL")
     _check_record(filename, files, _needed(filename, files, f"{folder}/RECORD"))
     python = ".".join(sorted({tag.interpreter for tag in tags}))
     return _checked(filename, "bdist_wheel", str(name), version, python, files, metadata)
+
+
+def _wheel_files(filename: str, content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        _check_zip(filename, content, archive)
+        return {one.filename: archive.read(one) for one in archive.infolist() if not one.is_dir()}
 
 
 def _check_zip(filename: str, content: bytes, archive: zipfile.ZipFile) -> None:
@@ -182,6 +201,12 @@ def _sdist(filename: str, content: bytes) -> Distribution:
         name, version = parse_sdist_filename(filename)
     except InvalidSdistFilename as error:
         raise InputValidationError(f"{filename}: {error}") from error
+    files = _sdist_files(filename, content)
+    metadata = _metadata(filename, _needed(filename, files, "PKG-INFO"))
+    return _checked(filename, "sdist", str(name), version, "source", files, metadata)
+
+
+def _sdist_files(filename: str, content: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(_gunzipped(filename, content)), mode="r:") as archive:
         members = archive.getmembers()
         _check_paths(filename, [one.name for one in members])
@@ -191,9 +216,7 @@ def _sdist(filename: str, content: bytes) -> Distribution:
         top = filename.removesuffix(".tar.gz")
         if {one.name.partition("/")[0] for one in members} != {top}:
             raise InputValidationError(f"{filename}: expected everything in the one folder {top}")
-        files = {one.name.removeprefix(f"{top}/"): _content(archive, one) for one in members if one.isreg()}
-    metadata = _metadata(filename, _needed(filename, files, "PKG-INFO"))
-    return _checked(filename, "sdist", str(name), version, "source", files, metadata)
+        return {one.name.removeprefix(f"{top}/"): _content(archive, one) for one in members if one.isreg()}
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -14,7 +14,14 @@ import zipfile
 from functools import cache
 
 from liftlock.domain.operations.contract import Contract, Item
-from liftlock.domain.operations.parsings import ProgramQuestion, ReleaseQuestion, TypesQuestion, question
+from liftlock.domain.operations.differences import DifferenceQuestion
+from liftlock.domain.operations.parsings import (
+    MembersQuestion,
+    ProgramQuestion,
+    ReleaseQuestion,
+    TypesQuestion,
+    question,
+)
 from liftlock.domain.operations.source_changes import Change
 
 _METADATA = b"Metadata-Version: 2.1\nName: sample\nVersion: 1.0\nSummary: =?utf-8?q?=C3=B6?=\n\nText\n"
@@ -34,6 +41,14 @@ def samples() -> dict[str, bytes]:
         "release": question(release),
         "program": question(program),
     }
+
+
+@cache
+def showing_samples() -> dict[str, bytes]:
+    """Return the same for what a control plane's process parses."""
+    compared = DifferenceQuestion("sample-1.0.tar.gz", _sdist(), "source", "", {"ö.py": b"x\n"}, ["ö.py"])
+    wheel = MembersQuestion("sample-1.0-py3-none-any.whl", _wheel())
+    return {"members": question(wheel), "difference": question(compared)}
 
 
 def _wheel() -> bytes:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from liftlock.domain.operations.contract import Contract, type_violation
+from liftlock.domain.operations.differences import Difference, DifferenceQuestion, difference, members
 from liftlock.domain.operations.distributions import Distribution, check_release, read_distribution
 from liftlock.domain.operations.source_changes import Change, check_same_program
 from liftlock.errors import InputValidationError, MalformedPayloadError
@@ -40,6 +41,13 @@ class ProgramQuestion(msgspec.Struct, frozen=True):
     changes: list[Change]
 
 
+class MembersQuestion(msgspec.Struct, frozen=True):
+    """What does this distribution hold? `path` ends in its file name."""
+
+    path: str
+    content: bytes
+
+
 def parse_types(given: bytes) -> bytes:
     """Return nothing if every file is of its type."""
     question = _read(given, TypesQuestion)
@@ -64,14 +72,33 @@ def parse_program(given: bytes) -> bytes:
     return b""
 
 
+def parse_members(given: bytes) -> bytes:
+    """Return the paths of what a distribution holds."""
+    question = _read(given, MembersQuestion)
+    return _encode(members(question.path, question.content))
+
+
+def parse_difference(given: bytes) -> bytes:
+    """Return how one file that crosses differs from what it is compared with."""
+    return _encode(difference(_read(given, DifferenceQuestion)))
+
+
 PARSINGS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "types": parse_types,
     "release": parse_release,
     "program": parse_program,
 }
+"""What a privileged worker's process parses."""
+SHOWING: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "members": parse_members,
+    "difference": parse_difference,
+}
+"""What a control plane's process parses."""
+
+Question = TypesQuestion | ReleaseQuestion | ProgramQuestion | MembersQuestion | DifferenceQuestion
 
 
-def question(value: TypesQuestion | ReleaseQuestion | ProgramQuestion) -> bytes:
+def question(value: Question) -> bytes:
     """Return the bytes that ask `value`."""
     return _encode(value)
 
@@ -79,6 +106,18 @@ def question(value: TypesQuestion | ReleaseQuestion | ProgramQuestion) -> bytes:
 def read_distributions(answer: bytes) -> list[Distribution]:
     """Return the answer of the parsing `release`."""
     found: list[Distribution] = _read(answer, list[Distribution])
+    return found
+
+
+def read_members(answer: bytes) -> list[str]:
+    """Return the answer of the parsing `members`."""
+    found: list[str] = _read(answer, list[str])
+    return found
+
+
+def read_difference(answer: bytes) -> Difference:
+    """Return the answer of the parsing `difference`."""
+    found: Difference = _read(answer, Difference)
     return found
 
 

@@ -12,13 +12,16 @@ import msgspec
 
 from liftlock.domain.approvals.request import FrozenRequest
 from liftlock.domain.operations.contract import matches
-from liftlock.domain.operations.definition import Operation
+from liftlock.domain.operations.definition import Operation, pull_of
 from liftlock.domain.operations.parsings import ProgramQuestion, question
 from liftlock.domain.operations.source_changes import Change, check_modes, check_paths
 from liftlock.ports.confined_parser import Parsing
 from liftlock.ports.target_repository import NewCommit, Target
 from liftlock.privileged.performing import Performed, PerformRefusedError, Tools, Work, WrongSettingsError
+from liftlock.privileged.target_address import Address
 
+PATCH: Final = "public/changes.patch"
+MAX_PATCH_BYTES: Final = 8 << 20
 SECRET: Final = "token"  # noqa: S105 -- the name of a secret
 PROTECTED: Final = (
     "main",
@@ -44,12 +47,7 @@ class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     `onlyExisting`: no file is added; `sameProgram`: Python has to mean the same as before.
     """
 
-    address: Annotated[
-        str,
-        msgspec.Meta(
-            max_length=2048, pattern=r"^(/|file:///|https://[A-Za-z0-9.-]+(:\d+)?/|ssh://)[^\s\x00]*$"
-        ),
-    ]
+    address: Address
     paths: Annotated[list[_Pattern], msgspec.Meta(min_length=1, max_length=100)]
     message: _Line
     root: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,40}$")] = "tree"
@@ -97,7 +95,16 @@ class CommitFiles:
             work.note(f"{len(changes)} files mean the same as before")
         if not changed:
             return Performed("nothing to commit: every file is as it was", {"changed": []})
-        return await self._push(work, tools, told, target, branch, changed)
+        made = NewCommit(
+            base=request.revision,
+            files=changed,
+            message=_message(told, request),
+            author=told.author,
+            when=request.requested,
+        )
+        if branch is None:
+            return await _patch(tools, target, made)
+        return await self._push(work, tools, told, target, branch, made)
 
     async def _push(
         self,
@@ -106,19 +113,10 @@ class CommitFiles:
         told: _Settings,
         target: Target,
         branch: str,
-        changed: dict[str, bytes],
+        made: NewCommit,
     ) -> Performed:
         request, reference = work.request, f"refs/heads/{branch}"
-        commit = await tools.repository.commit(
-            target,
-            NewCommit(
-                base=request.revision,
-                files=changed,
-                message=_message(told, request),
-                author=told.author,
-                when=request.requested,
-            ),
-        )
+        commit = await tools.repository.commit(target, made)
         old = request.revision if told.target == "same" else None
         there = await tools.repository.head(target, reference)
         if (
@@ -131,13 +129,27 @@ class CommitFiles:
                 )
             await tools.repository.move(target, reference, old=old, new=commit)
         return Performed(
-            f"committed {len(changed)} files as {commit} on {branch}",
-            {"commit": commit, "branch": branch, "base": request.revision, "changed": sorted(changed)},
+            f"committed {len(made.files)} files as {commit} on {branch}",
+            {"commit": commit, "branch": branch, "base": request.revision, "changed": sorted(made.files)},
         )
 
 
-def _branch(told: _Settings, request: FrozenRequest) -> str:
-    """Return the branch that is the target; PerformRefusedError if it is protected."""
+async def _patch(tools: Tools, target: Target, made: NewCommit) -> Performed:
+    """Return the commit as a patch, pushed nowhere: for the head of a pull request whose branch is somebody else's."""
+    patch = await tools.repository.patch(target, made)
+    if len(patch) > MAX_PATCH_BYTES:
+        raise PerformRefusedError(f"the patch has {len(patch)} bytes, at most {MAX_PATCH_BYTES}", rule="size")
+    return Performed(
+        f"made a patch of {len(made.files)} files; the branch is in a fork, so it is pushed nowhere",
+        {"patch": PATCH, "base": made.base, "changed": sorted(made.files)},
+        {PATCH: patch},
+    )
+
+
+def _branch(told: _Settings, request: FrozenRequest) -> str | None:
+    """Return the branch that is the target; None: there is none, a patch is made; PerformRefusedError if it is protected."""
+    if pull_of(request.ref) is not None:
+        return None
     branch = (
         request.ref
         if told.target == "same"

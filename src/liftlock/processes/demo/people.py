@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -22,6 +23,7 @@ COMMAND_LIMIT_S = 180.0
 class Ended:
     """How a command ended, and what it wrote."""
 
+    command: str
     status: int
     stdout: str
     stderr: str
@@ -30,6 +32,16 @@ class Ended:
     def text(self) -> str:
         """Both outputs, for people to read."""
         return "\n".join(part.strip() for part in (self.stdout, self.stderr) if part.strip())
+
+    @property
+    def json(self) -> Any:
+        """What it wrote as JSON; DifferenceError, with all that it said instead, if that is none."""
+        try:
+            return json.loads(self.stdout)
+        except ValueError as error:
+            raise DifferenceError(
+                f"{self.command}: expected JSON, and it ended with {self.status}: {self.text[-1000:] or 'nothing'}"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ class Person:
             raise DifferenceError(
                 f"liftlock {arguments[0]} did not end within {COMMAND_LIMIT_S:.0f} s"
             ) from error
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return Ended(f"liftlock {' '.join(arguments[:3])}", done.returncode, done.stdout, done.stderr)
 
     def environment(self) -> dict[str, str]:
         """Return the environment of this person's commands: nothing of whoever runs the demo but PATH and locale."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from typing import Any
@@ -65,7 +64,7 @@ def _edit(stage: Stage) -> None:
 
 def _release_row(stage: Stage) -> dict[str, Any]:
     told = stage.root.liftlock("audit", "tail", "--action", RELEASE_ROW, "--json")
-    rows = [row for row in json.loads(told.stdout) if row["seq"] is not None]
+    rows = [row for row in told.json if row["seq"] is not None]
     if not rows:
         raise DifferenceError(f"no row of {RELEASE_ROW} has a place in the log: {told.text}")
     return dict(rows[-1])

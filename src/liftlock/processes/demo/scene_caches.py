@@ -62,7 +62,7 @@ def _cache(stage: Stage) -> None:
     expect_equal("the caches in the signed chain", told, [(_CACHE, 1)])
     ended = stage.root.liftlock("task", "verify", built, "--level", "3", "--json")
     expect_equal("the exit status of verify", ended.status, int(Exit.VERIFICATION_FAILED))
-    checks = [check for check in json.loads(ended.stdout)["checks"] if check["link"] == "run"]
+    checks = [check for check in ended.json["checks"] if check["link"] == "run"]
     expect_equal("its signature, and its level", [check["state"] for check in checks], ["green", "red"])
     stage.quote("\n".join(check["text"] for check in checks))
     expect("it used the cache deps of level 1" in checks[1]["text"], f"it says {checks[1]['text']!r}")

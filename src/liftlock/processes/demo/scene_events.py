@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -95,7 +94,7 @@ def _forge(stage: Stage, developer: Person, event: dict[str, Any]) -> None:
     after = len(stage.root.api.get("hooks", "hooks", group, hook, "last-fires")["lastFires"])
     expect_equal("fires of the hook", after, before)
     told = stage.root.liftlock("audit", "tail", "--action", "dispatch.", "--verdict", "refused", "--json")
-    rows = [row for row in json.loads(told.stdout) if row["actor"] == developer.profile.client_id]
+    rows = [row for row in told.json if row["actor"] == developer.profile.client_id]
     expect(bool(rows), f"the audit log has no trace of it: {told.text}")
 
 

@@ -193,7 +193,7 @@ def _ask(stage: Stage, robin: Person) -> dict[str, Any]:
     expect(
         ended.status == Exit.WAITING, f"the request: expected status 4, found {ended.status}: {ended.text}"
     )
-    found: dict[str, Any] = json.loads(ended.stdout)
+    found: dict[str, Any] = ended.json
     stage.say(f"  | it waits: sha256:{found['digest']}")
     return found
 

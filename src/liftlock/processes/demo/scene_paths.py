@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from liftlock.cli.exit_codes import Exit
 from liftlock.processes.demo.grants import DEVELOPER, HOOK_GROUP, MANAGER, PROMOTION, RELEASE_SECRET
 from liftlock.processes.demo.people import Person
@@ -30,7 +28,7 @@ def _none_from_the_developer(stage: Stage, developer: Person) -> None:
     expect_equal("the exit status", own.status, int(Exit.DENIED))
     ended = stage.root.liftlock("access", "reach", DEVELOPER.client_id, "--json")
     expect_equal("the exit status", ended.status, int(Exit.OK))
-    reached = json.loads(ended.stdout)
+    reached = ended.json
     expect(bool(reached["places"]), "the developer reaches no hook, so this shows nothing")
     expect_equal("places that are not shown to the operator", reached["placesNotShown"], 0)
     expect(KEY not in reached["scopes"], f"the developer reaches {KEY}: {reached['places']}")
@@ -46,7 +44,7 @@ def _one_from_the_manager(stage: Stage) -> None:
 
 def _nobody_else(stage: Stage) -> None:
     ended = stage.root.liftlock("access", "who", KEY, "--json")
-    people = [one["clientId"] for one in json.loads(ended.stdout)["clients"]]
+    people = [one["clientId"] for one in ended.json["clients"]]
     expect_equal(
         "the people who reach the release key",
         [name for name in people if not name.startswith("static/")],

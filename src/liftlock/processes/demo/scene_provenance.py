@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def _attested(stage: Stage, task_id: str) -> None:
 
 def _green(stage: Stage, ended: Ended) -> dict[str, Any]:
     expect_equal("the exit status of verify", ended.status, int(Exit.OK))
-    said: dict[str, Any] = json.loads(ended.stdout)
+    said: dict[str, Any] = ended.json
     links = {check["link"] for check in said["checks"] if check["state"] == "green"}
     expect_equal("what was checked", sorted(links), ["artifact", "decision", "graph", "input", "push", "run"])
     expect_equal("verdict and level", (said["verdict"], said["level"]), ("green", 3))
@@ -69,13 +68,11 @@ def _offline(stage: Stage, task_id: str) -> None:
     content = stage.artifact(task_id, name)
     wheel.write_bytes(content)
     arguments = ["task", "verify", str(bundle), "--keys", str(keys), "--artifact", name, str(wheel), "--json"]
-    expect_equal(
-        "verdict of the wheel", json.loads(stage.root.liftlock(*arguments).stdout)["verdict"], "green"
-    )
+    expect_equal("verdict of the wheel", stage.root.liftlock(*arguments).json["verdict"], "green")
     wheel.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     ended = stage.root.liftlock(*arguments)
     expect_equal("the exit status for a flipped bit", ended.status, int(Exit.VERIFICATION_FAILED))
-    reds = [check["text"] for check in json.loads(ended.stdout)["checks"] if check["state"] == "red"]
+    reds = [check["text"] for check in ended.json["checks"] if check["state"] == "red"]
     stage.quote("\n".join(reds))
     expect(len(reds) == 1 and "mutated" in reds[0], f"expected one red check, found {reds}")
 
@@ -98,7 +95,7 @@ def _upstream(stage: Stage) -> None:
         log = stage.log(reader)
         stage.quote("\n".join(line for line in log.splitlines() if "input" in line))
         expect(why in log and "the task reads" not in log, f"expected {why!r} and no command, found: {log}")
-    said = json.loads(stage.root.liftlock("task", "verify", other, "--json").stdout)
+    said = stage.root.liftlock("task", "verify", other, "--json").json
     reds = [
         check["subject"]
         for check in said["checks"]

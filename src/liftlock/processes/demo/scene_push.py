@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from typing import Any
 
@@ -146,5 +145,5 @@ def _check_offer(stage: Stage, developer: Person) -> None:
 def _offered(developer: Person, *arguments: str) -> list[str]:
     ended = developer.liftlock("action", "ls", *arguments, "--json")
     expect_equal(f"the exit status of liftlock action ls ({ended.text[:300]})", ended.status, int(Exit.OK))
-    listed = json.loads(ended.stdout)
+    listed = ended.json
     return [one["name"] for one in listed["actions"]]

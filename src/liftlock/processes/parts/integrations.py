@@ -22,12 +22,15 @@ from liftlock.processes.parts.pushes import PushServices
 from liftlock.services.answer_forge import AnswerForge
 from liftlock.services.ask_for_operations import ConfiguredDesk
 from liftlock.services.decide_pull import DecidePull
+from liftlock.services.decisions_told import DecisionsTold
 from liftlock.services.dispatch_events import DispatchEvents
 from liftlock.services.fire_hook import FireHook
 from liftlock.services.forge_commands import ForgeCommands
-from liftlock.services.receive_webhook import CHANNEL, ReceiveWebhook
+from liftlock.services.receive_webhook import CHANNEL, KEPT, ReceiveWebhook
+from liftlock.values.instants import to_ms
 from liftlock.web import api_dispatch, api_forge
 
+FORGET_EVERY_S = 3600.0
 ANSWER_EVERY_S = 2.0
 """Webhooks wake the loop at once; this is how soon the forge hears of an operation's new state."""
 _TABLES = frozenset({"github", "event"})
@@ -35,7 +38,9 @@ _TABLES = frozenset({"github", "event"})
 
 def part(base: Foundation, pushes: PushServices, fire: FireHook, operations: OperationServices) -> Part:
     """Return the dispatch service, and the forge service if there is an app."""
-    desk = ConfiguredDesk(operations.request, operations.operations, SqlOperationStore(base.engine))
+    desk = ConfiguredDesk(
+        operations.request, operations.operations, SqlOperationStore(base.engine), operations.run
+    )
     told = _document(base.told.integrations)
     rules = parse_rules(told.get("event", []))
     events = DispatchEvents(rules, SqlDispatchStore(base.engine), fire, desk, base.entropy)
@@ -55,6 +60,7 @@ def part(base: Foundation, pushes: PushServices, fire: FireHook, operations: Ope
             desk,
             commands,
             pulls,
+            DecisionsTold(settings, store, pushes.store, base.tasks),
             base.authorizer,
             base.leases,
             base.clock,
@@ -63,7 +69,12 @@ def part(base: Foundation, pushes: PushServices, fire: FireHook, operations: Ope
         secret = base.told.github_webhook_secret.encode()
         receive = ReceiveWebhook(settings, secret, store, pushes.watch, base.wakeups)
         routes += api_forge.routes(receive)
+
+        async def forget() -> None:
+            await store.forget(to_ms(base.clock.now() - KEPT))
+
         loops.append(Loop("answer the forge", answer.step, ANSWER_EVERY_S, CHANNEL))
+        loops.append(Loop("forget old deliveries", forget, FORGET_EVERY_S))
     return Part(tuple(routes), tuple(loops))
 
 

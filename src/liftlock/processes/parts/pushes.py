@@ -45,6 +45,7 @@ class PushServices:
     watch: WatchPushes
 
 
+MIRRORS = "mirrors"
 LOOK_AT_DROP_BOX_S = 5.0
 """A ring is also told by HTTP; the drop box is for what was left while nobody answered."""
 
@@ -52,7 +53,7 @@ LOOK_AT_DROP_BOX_S = 5.0
 def part(base: Foundation, hooks: HookServices) -> tuple[Part, BindAction, PushServices]:
     """Return the pushes service, the guard of managed action hooks, and what others use of it."""
     store = SqlPushStore(base.engine)
-    mirrors = base.directory / "mirrors"
+    mirrors = base.directory / MIRRORS
     repository = MirrorsByKind({"git": GitMirrors(mirrors), "hg": MercurialMirrors(mirrors)})
     policies = ActionPolicies(SqlConfigurationStore(base.engine), store, _policy(base.told.policy))
     admit = AdmitHooks(store, hooks.hooks, policies, pull_projects(base.told.integrations))

@@ -7,18 +7,21 @@ from datetime import timedelta
 from liftlock.adapters.blobs.local import LocalBlobs
 from liftlock.adapters.mail.smtp import SmtpMailer, parse_server
 from liftlock.adapters.sql.artifact_store import SqlArtifactStore
+from liftlock.adapters.sql.event_log import SqlEventCursors, SqlEventLog
 from liftlock.adapters.sql.index_store import SqlIndexStore
 from liftlock.adapters.sql.mail_store import SqlMailStore
 from liftlock.adapters.sql.secret_store import SqlSecretStore
 from liftlock.adapters.sql.shell_store import SqlShellStore
 from liftlock.adapters.sql.small_stores import SqlDenylist, SqlPurgeStore
 from liftlock.adapters.sql.worker_store import SqlWorkerStore
+from liftlock.ports.event_log import CHANNEL
 from liftlock.processes.loops import Loop
 from liftlock.processes.parts.foundation import Foundation, Part
 from liftlock.services.artifact_reads import ArtifactReads
 from liftlock.services.artifact_uploads import ArtifactUploads
 from liftlock.services.check_task_graph import CheckTaskGraph
 from liftlock.services.claim_work import ClaimWork
+from liftlock.services.mail_by_routes import MailByRoutes
 from liftlock.services.notifications import Notifications
 from liftlock.services.objects import Objects
 from liftlock.services.purge_cache import PurgeCache
@@ -95,9 +98,22 @@ def part(base: Foundation) -> Part:
 
 
 def _mail_loops(base: Foundation, mail: SqlMailStore, denylist: SqlDenylist) -> tuple[Loop, ...]:
-    """Return the loop that sends e-mail, none without a mail server."""
+    """Return the loops that queue e-mail about tasks and send it, none without a mail server."""
     if base.told.mail is None:
         return ()
     mailer = SmtpMailer(parse_server(base.told.mail))
     send = SendMail(mail, mailer, denylist, base.leases, base.clock, base.holder)
-    return (Loop("send e-mail", send.step, 0.5),)
+    routes = MailByRoutes(
+        SqlEventLog(base.engine),
+        SqlEventCursors(base.engine),
+        base.tasks,
+        mail,
+        base.leases,
+        base.clock,
+        base.holder,
+        base.told.root_url,
+    )
+    return (
+        Loop("send e-mail", send.step, 0.5),
+        Loop("queue e-mail by routes", routes.step, 1, CHANNEL),
+    )
