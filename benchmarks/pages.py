@@ -172,7 +172,7 @@ def browser_times(site: Site, ids: dict[str, str], rounds: int) -> list[Figure]:
                 page.goto("about:blank")
                 page.goto(f"{site.url}{path}")
                 script = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? -1"
-                page.wait_for_function(f"({script}) > 0")
+                _until(page, f"({script}) > 0")
                 samples.append(float(page.evaluate(script)))
             found.append(Figure(f"first contentful paint: {name}", "ms", samples, 500))
         found.append(_log_line(site, page, rounds * 4))
@@ -181,11 +181,19 @@ def browser_times(site: Site, ids: dict[str, str], rounds: int) -> list[Figure]:
     return found
 
 
+def _until(page: Any, holds: str) -> None:
+    """Wait until the expression holds, half a minute at most: asked from outside, for the pages' policy forbids `eval`."""
+    ends = time.monotonic() + 30
+    while not page.evaluate(holds):
+        assert time.monotonic() < ends, holds
+        time.sleep(0.01)
+
+
 def _log_line(site: Site, page: Any, rounds: int) -> Figure:
     task_id, run = Stage(site.served).claim()
     size = _say(site, task_id, run, 0, b"begin\n")
     page.goto(f"{site.url}/tasks/{task_id}/runs/0/log")
-    page.wait_for_function("document.querySelector('.ln')?.textContent.includes('begin')")
+    _until(page, "document.querySelector('.ln')?.textContent.includes('begin') === true")
     page.evaluate(
         """() => { window.seen = {}; new MutationObserver(() => {
           for (const line of document.querySelectorAll('.ln .tx')) {
@@ -197,7 +205,7 @@ def _log_line(site: Site, page: Any, rounds: int) -> Figure:
     for number in range(rounds):
         began = time.time() * 1000
         size = _say(site, task_id, run, size, b"line-%d\n" % number)
-        page.wait_for_function(f"'line-{number}' in window.seen", polling=20)
+        _until(page, f"'line-{number}' in window.seen")
         samples.append(float(page.evaluate(f"window.seen['line-{number}']")) - began)
     return Figure("a log line on an open page", "ms", samples, 200)
 
@@ -215,16 +223,13 @@ def _say(site: Site, task_id: str, run: taskcluster.Queue, offset: int, data: by
     return found
 
 
-def rows(rounds: int) -> list[Figure]:
-    """Measure everything."""
+def rows(rounds: int) -> Iterator[Figure]:
+    """Measure everything; yield each figure when it is there."""
     weight = sum(len(asset.packed) for asset in ASSETS.values()) / 1000
+    yield Figure("assets, compressed", "kB", [weight], 150)
     with _world() as (site, ids):
-        found = server_times(site, ids, rounds * 4)
-        return [
-            *found,
-            *browser_times(site, ids, rounds),
-            Figure("assets, compressed", "kB", [weight], 150),
-        ]
+        yield from server_times(site, ids, rounds * 4)
+        yield from browser_times(site, ids, rounds)
 
 
 def main() -> int:
@@ -238,14 +243,16 @@ def main() -> int:
         return 0
     write: Callable[[str], object] = sys.stdout.write
     write(f"{'figure':44} {'median':>9} {'min':>9} {'max':>9}  limit\n")
-    measured = rows(told.rounds)
-    for one in measured:
+    holds = True
+    for one in rows(told.rounds):
+        holds = holds and one.holds
         verdict = "" if one.holds else "  EXCEEDED"
         write(
             f"{one.name:44} {statistics.median(one.samples):9.1f} {min(one.samples):9.1f} {max(one.samples):9.1f}"
             f"  {one.limit:g} {one.unit}{verdict}\n"
         )
-    return 0 if all(one.holds for one in measured) else 1
+        sys.stdout.flush()
+    return 0 if holds else 1
 
 
 if __name__ == "__main__":

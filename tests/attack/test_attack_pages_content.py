@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from control_plane_server import serve
@@ -38,6 +39,7 @@ class Full(Site):
     stage: Stage
     task: str
     group: str
+    robin: httpx2.Client
 
 
 async def hostile_push(data: Data) -> str:
@@ -110,6 +112,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Full]:
             },
         )
         run.reportCompleted(group, 0)
+        made.robin = made.signed_in("people/robin")
         yield made
         made.close()
 
@@ -128,7 +131,7 @@ class Parts(HTMLParser):
 
 def shown(full: Full, path: str) -> str:
     """Return the page's own part; it must be an answer that is no error."""
-    answer = full.signed_in("people/robin").get(path)
+    answer = full.robin.get(path)
     assert answer.status_code == 200, answer.text
     return "<main" + answer.text.split("<main")[1]
 
@@ -170,7 +173,7 @@ def test_markdown_of_a_task_can_do_nothing(full: Full) -> None:
 
 @pytest.mark.parametrize("name", ["public/page.html", "public/x.svg", "public/x.js", "public/x.xml"])
 def test_an_artifact_is_a_download_that_no_page_shows(full: Full, name: str) -> None:
-    answer = full.signed_in("people/robin").get(f"/tasks/{full.task}/runs/0/artifacts/{name}")
+    answer = full.robin.get(f"/tasks/{full.task}/runs/0/artifacts/{name}")
     assert answer.status_code == 200
     assert answer.headers["content-disposition"].startswith("attachment;")
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -178,7 +181,7 @@ def test_an_artifact_is_a_download_that_no_page_shows(full: Full, name: str) -> 
 
 
 def test_an_artifact_that_is_elsewhere_redirects_nobody(full: Full) -> None:
-    answer = full.signed_in("people/robin").get(f"/tasks/{full.task}/runs/0/artifacts/public/elsewhere")
+    answer = full.robin.get(f"/tasks/{full.task}/runs/0/artifacts/public/elsewhere")
     assert answer.status_code == 200
     assert "location" not in answer.headers
     assert "Nobody has checked it" in answer.text
@@ -186,7 +189,7 @@ def test_an_artifact_that_is_elsewhere_redirects_nobody(full: Full) -> None:
 
 
 def test_a_log_line_is_sent_to_scripts_as_escaped_text_with_known_classes(full: Full) -> None:
-    http = full.signed_in("people/robin")
+    http = full.robin
     lines = http.get(f"/tasks/{full.task}/runs/0/log/lines?start=0&count=10").json()["lines"]
     assert len(lines) == 4
     for line in lines:

@@ -7,6 +7,7 @@ body arrives, some byte must come every `BODY_IDLE_LIMIT_S`. A reader that takes
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -40,6 +41,9 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn narrows it too
         super().connection_made(transport)
+        # An answer in two writes must not wait for an acknowledgement. The loop sees to that only where the listening
+        # socket was made with the protocol's number, which `socket.create_server` leaves out.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._arm(FIRST_BYTE_LIMIT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
