@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import slugid
 
 from canaries import in_files, in_processes, seen
 from echoing_index import echoing_index
+from liftlock.domain.inputs.replay import pinned
 from operations_world import TOKEN, Repository, World, open_to_all, operations_world
 from timed_index import TimedIndex, timed_index
 
@@ -228,6 +232,32 @@ def test_dependencies_are_updated_by_the_index_as_it_was_when_it_was_asked_for(p
     assert f"almanac==3.0 \\\n    --hash=sha256:{needed}" in pinned
     assert repository.git("log", "--format=%P", "-1", facts["commit"]) == waiting["revision"]
     assert repository.git("diff", "--name-only", waiting["revision"], facts["commit"]) == "requirements.txt"
+    _expect_a_replay(place, waiting["stage1TaskId"])
+
+
+def _expect_a_replay(place: Place, task_id: str) -> None:
+    """Run stage 1 once more with the recorded answers: the index has changed, is not asked, and the same comes of it."""
+    place.newest.upload("sextant", "1.2", "2021-06-01T00:00:00Z")
+    asked, root = len(place.newest.asked), place.world.root
+    task = root.get("queue", "task", task_id)
+    manifest = json.loads(root.artifact(task_id, "public/inputs.json"))
+    now, again = datetime.now(UTC), slugid.nice()
+    definition = {key: task[key] for key in ("taskQueueId", "schedulerId", "scopes", "metadata")} | {
+        "created": now.isoformat(),
+        "deadline": (now + timedelta(hours=1)).isoformat(),
+        "payload": pinned(task["payload"], manifest),
+    }
+    root.put("queue", "task", again, payload=definition)
+    deadline = time.monotonic() + 120
+    while (state := root.get("queue", "task", again, "status")["status"]["state"]) in ("pending", "running"):
+        assert time.monotonic() < deadline, state
+        time.sleep(0.2)
+    assert state == "completed", place.world.log(again)
+    made = [root.artifact(each, "artifacts/tree/requirements.txt") for each in (task_id, again)]
+    assert made[0] == made[1]
+    assert len(place.newest.asked) == asked, "a replay asks nobody"
+    replayed = json.loads(root.artifact(again, "public/inputs.json"))["network"]
+    assert replayed["sealing"] == "sealed"
 
 
 def test_files_are_signed_and_a_branch_is_moved_by_the_real_worker(place: Place, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def _pinned(
             f"the manifest does not have the input {one.get('name')!r}: it never started"
         )
     if "index-snapshot" in one:
-        prefix = f"{one['name']}/"
+        prefix = f"{one['name']}:"
         told = [
             {"path": each["path"].removeprefix(prefix), "sha256": each["sha256"]}
             for each in answers

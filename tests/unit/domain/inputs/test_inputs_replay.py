@@ -32,7 +32,7 @@ def test_every_kind_is_fixed_to_what_was_measured() -> None:
 
 
 def test_a_snapshot_is_replayed_from_its_own_answers() -> None:
-    answers = [{"path": "x/simple/a/", "sha256": A}, {"path": "y/simple/a/", "sha256": B}]
+    answers = [{"path": "x:simple/a/", "sha256": A}, {"path": "y:simple/a/", "sha256": B}]
     found = pin({"index-snapshot": {"index": "i", "before": "b"}}, {"files": []}, answers=answers)
     assert found["index-snapshot"] == {
         "index": "i",
