@@ -72,6 +72,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
+@pytest.mark.soak  # .ci/run plays the demo, too
 def test_every_claim_is_observed_and_when_kept_it_goes_on_with_what_it_printed(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from widget_stand_in import ROLE, Widget
+from widget_stand_in import ROLE, Api, Proxy, Widget, checkout
 
 pytestmark = pytest.mark.process
 
@@ -15,11 +19,25 @@ def named(widget: Widget, label: str) -> str:
     return task_id
 
 
-@pytest.fixture
-def decided(widget: Widget) -> Widget:
-    """A push whose decision task has run."""
+@pytest.fixture(scope="module")
+def decided_once(tmp_path_factory: pytest.TempPathFactory, taskgraph_tree: Path) -> Widget:
+    """A push whose decision task has run, to be copied: its API is closed."""
+    api, build = Api(), tmp_path_factory.mktemp("decided")
+    proxy = Proxy(api)
+    widget = Widget(api, build, taskgraph_tree, checkout(build / "repo"))
     widget.decide()
+    proxy.close()
     return widget
+
+
+@pytest.fixture
+def decided(decided_once: Widget, tmp_path: Path) -> Iterator[Widget]:
+    """A push whose decision task has run."""
+    api, build = copy.deepcopy(decided_once.api), tmp_path / "build"
+    shutil.copytree(decided_once.build, build, symlinks=True)
+    proxy = Proxy(api)
+    yield Widget(api, build, decided_once.taskgraph, decided_once.revision)
+    proxy.close()
 
 
 def test_retrigger_creates_a_copy_that_uses_the_same_build(decided: Widget) -> None:
