@@ -114,6 +114,40 @@ def in_process(folder: Path, limits: str, push: bytes, busy_s: float) -> tuple[b
     return asyncio.run(run())
 
 
+def test_a_rejection_stands_while_the_gates_state_is_busy(tmp_path: Path) -> None:
+    """A snapshot of a large list, or a slow disk: the verdict is made and only waits to be written down."""
+    answer, took = in_process(tmp_path, "deadline-ms = 400\nreread-ms = 100\n", pushing(b"Bug 7 - fix"), 1.2)
+    assert answer[5:6] == b"R", answer
+    assert b"names bug 7" in answer
+    assert took < 1.0
+
+
+def test_a_push_that_does_not_end_is_rejected_by_what_was_seen_of_it(tmp_path: Path) -> None:
+    """Dawdling, and bytes that are no frames, after a commit that can't land."""
+    unfinished = pushing(b"Bug 7 - fix")[: -len(frame(b"E", b"1"))]
+    (tmp_path / "late").mkdir()
+    answer, _ = in_process(tmp_path / "late", "deadline-ms = 300\nreread-ms = 100\n", unfinished, busy_s=0.0)
+    assert answer[5:6] == b"R", answer
+    (tmp_path / "nonsense").mkdir()
+    answer, _ = in_process(tmp_path / "nonsense", "reread-ms = 100\n", unfinished + b"nonsense", busy_s=0.0)
+    assert answer[5:6] == b"R", answer
+    (tmp_path / "short").mkdir()
+    answer, _ = in_process(
+        tmp_path / "short", "reread-ms = 100\n", unfinished + frame(b"E", b"2"), busy_s=0.0
+    )
+    assert answer[5:6] == b"R", answer
+
+
+def test_commits_after_the_end_are_not_taken(world: GateWorld) -> None:
+    world.set_policy('[defaults]\nfail = "closed"\n')
+    world.fed(record(7))
+    hello = frame(b"H", b"v=1\nhook=mercurial\nrepository=widget")
+    late = hello + frame(b"E", b"0") + changeset(b"m\nu\n0 0\n\nordinary")
+    answer = ask(world.run / "hook.sock", late)
+    assert answer[5:6] == b"R"
+    assert b"a frame after the end" in answer
+
+
 def test_a_large_commit_in_tiny_pieces_is_put_together_once() -> None:
     commits = Commits()
     size = 15_000_000

@@ -110,10 +110,14 @@ class HookConnection(asyncio.Protocol):
             raise MalformedPayloadError("the push is too large to be looked at")
 
     def _take(self, kind: bytes, payload: bytes) -> None:
+        if self._answered:
+            return
         if self._session is None:
             if kind != b"H":
                 raise MalformedPayloadError("expected a hello first")
             self._begin(payload)
+        elif self._ended and kind != b"N":
+            raise MalformedPayloadError("a frame after the end")
         elif kind == b"C":
             self._session.take(payload)
         elif kind == b"R":
@@ -141,15 +145,14 @@ class HookConnection(asyncio.Protocol):
         session = self._session
         assert session is not None
         self._ended = True
-        if session.cut_off or payload not in (b"", b"%d" % session.commits):
-            self._give_up("the list of commits is not complete", "malformed")
-            return
-        self._deciding = self._loop.create_task(self._decide(session))
+        whole = not session.cut_off and payload in (b"", b"%d" % session.commits)
+        lacks = "" if whole else "the list of commits is not complete"
+        self._deciding = self._loop.create_task(self._decide(session, lacks))
 
-    async def _decide(self, session: PushSession) -> None:
+    async def _decide(self, session: PushSession, lacks: str) -> None:
         began = self._loop.time()
         try:
-            answer = await session.decide(self._ask_new, self._deadline - 0.05)
+            answer = await session.decide(self._ask_new, self._deadline - 0.05, lacks=lacks)
         except asyncio.CancelledError:
             raise
         except Exception:  # noqa: BLE001 -- as above
@@ -186,8 +189,23 @@ class HookConnection(asyncio.Protocol):
                 )
             )
             return
+        settled = self._settled(self._session)
+        if settled is not None:
+            self._reply(settled)
+            return
         self._answered = True
         self._deciding = self._loop.create_task(self._fall_back(self._session, why, outcome))
+
+    def _settled(self, session: PushSession) -> Answer | None:
+        """Return the verdict that is certain already: no haste or nonsense turns a rejection into anything else."""
+        if not self._counted:
+            return None
+        try:
+            return session.settled()
+        except Exception:  # noqa: BLE001 -- as above
+            _log.exception("a push could not be decided on", repository=session.repository)
+            self._desk.metrics.count("errors_total", kind="deciding")
+            return None
 
     async def _fall_back(self, session: PushSession, why: str, outcome: str) -> None:
         answer = await session.fall_back(why, outcome)
