@@ -68,6 +68,88 @@ def pushing(message: bytes) -> bytes:
     return hello + changeset(b"m\nu\n0 0\n\n" + message) + frame(b"E", b"1")
 
 
+def test_a_commit_that_came_by_an_exempt_ref_is_judged_where_it_lands_next(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
+    world.set_policy(EXEMPT)
+    world.fed(record(7))
+    pair = pair_type(world)
+    pair.commit("base")
+    assert pair.push().returncode == 0
+    pair.commit("Bug 7 - fix")
+    assert pair.push("HEAD:refs/heads/try/x").returncode == 0, "nothing is looked at there"
+    for ref in ("refs/heads/main", "refs/heads/new", "refs/tags/v1"):
+        assert "names bug 7" in pair.push(f"HEAD:{ref}").stderr, ref
+    assert set(pair.heads()) == {"refs/heads/main", "refs/heads/try/x"}
+
+
+def test_a_commit_that_a_host_keeps_under_a_ref_of_its_own_is_judged_where_it_lands(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
+    """Requests to merge come in by a fetch of the host's, past every hook."""
+    world.fed(record(7))
+    pair = pair_type(world)
+    pair.commit("base")
+    assert pair.push().returncode == 0
+    pair.commit("Bug 7 - fix")
+    for ref in ("refs/pull/1/head", "refs/merge-requests/1/head"):
+        fetched = pair.run("fetch", "--quiet", str(pair.clone), f"HEAD:{ref}", where=pair.server)
+        assert fetched.returncode == 0, fetched.stderr
+        assert "names bug 7" in pair.push().stderr
+        assert "names bug 7" in pair.push("HEAD:refs/heads/new").stderr
+
+
+def test_an_audit_judges_what_came_by_an_exempt_ref_where_it_lands_next(world: GateWorld) -> None:
+    world.set_policy(EXEMPT)
+    world.fed(record(7))
+    pair = GitPair(world)
+    pair.commit("base")
+    assert pair.push().returncode == 0
+    assert world.liftlock("replay", "widget", str(pair.server), "--audit").returncode == 0
+    pair.commit("Bug 7 - fix")
+    assert pair.push("HEAD:refs/heads/try/x").returncode == 0
+    quiet = world.liftlock("replay", "widget", str(pair.server), "--audit")
+    assert "0 of 1 new commits slipped through" in quiet.stdout + quiet.stderr
+    (pair.server / "hooks" / "pre-receive").unlink()
+    assert pair.push().returncode == 0
+    found = world.liftlock("replay", "widget", str(pair.server), "--audit")
+    assert "1 of 1 new commits slipped through" in found.stdout + found.stderr
+
+
+def test_no_number_of_refs_hides_the_last_one(world: GateWorld, pair_type: type[GitPair]) -> None:
+    """More names than go into one frame, all exempt but the last."""
+    world.set_policy(EXEMPT)
+    world.fed(record(7))
+    pair = pair_type(world)
+    pair.commit("Bug 7 - fix")
+    refs = [f"HEAD:refs/heads/try/{'a' * 200}{n:04}" for n in range(300)]
+    done = pair.push(*refs, "HEAD:refs/heads/zmain")
+    assert "names bug 7" in done.stderr
+    assert pair.heads() == {}
+
+
+def test_a_branch_among_many_others_needs_its_uplift_approval(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
+    """The commit is in the repository already, and new to the branch."""
+    world.set_policy(
+        '[repository.widget]\nuplift = {"beta" = "approval-beta"}\nrules.uplift = "enforce"\n'
+        'rules.security-approval = "off"\nrules.approval-token = "off"\n'
+    )
+    world.fed(record(7))
+    pair = pair_type(world)
+    pair.commit("base")
+    others = [f"HEAD:refs/heads/a{n:03}" for n in range(70)]
+    assert pair.push(*others, "HEAD:refs/heads/beta").returncode == 0
+    pair.commit("Bug 7 - fix")
+    assert pair.push().returncode == 0
+    done = pair.push(*others, "HEAD:refs/heads/beta")
+    assert done.returncode != 0
+    assert "approval-beta" in done.stderr
+    heads = pair.heads()
+    assert heads["refs/heads/beta"] != heads["refs/heads/main"]
+
+
 @pytest.mark.parametrize("files", [b"", b"\nfile\nother"])
 def test_a_changeset_without_a_user_is_read_to_its_message(world: GateWorld, files: bytes) -> None:
     world.fed(record(7))
@@ -76,6 +158,68 @@ def test_a_changeset_without_a_user_is_read_to_its_message(world: GateWorld, fil
         hello = frame(b"H", b"v=1\nhook=mercurial\nrepository=widget")
         answer = ask(world.run / "hook.sock", hello + changeset(text) + frame(b"E", b"1"))
         assert answer[5:6] == b"R", (user, answer)
+
+
+def test_a_push_without_its_history_is_judged(world: GateWorld, pair_type: type[GitPair]) -> None:
+    """A shallow clone, pushed to a repository that takes that: git knows of the missing parents by a file of this push alone."""
+    world.fed(record(7))
+    pair = pair_type(world)
+    for message in ("one", "two", "three"):
+        pair.commit(message)
+    shallow = world.folder / "shallow"
+    pair.run("clone", "--quiet", "--depth", "1", f"file://{pair.clone}", str(shallow), where=world.folder)
+    pair.run("config", "receive.shallowUpdate", "true", where=pair.server)
+    pair.run("commit", "--quiet", "--allow-empty", "--message", "Bug 7 - fix", where=shallow)
+    done = pair.run("push", str(pair.server), "HEAD:refs/heads/main", where=shallow)
+    assert done.returncode != 0
+    assert "names bug 7" in done.stderr
+
+
+def test_a_file_of_missing_parents_that_a_pusher_names_hides_nothing(
+    world: GateWorld, pair_type: type[GitPair]
+) -> None:
+    world.fed(record(7))
+    pair = pair_type(world)
+    pair.commit("Bug 7 - fix")
+    head = pair.commit("on top")
+    grafts = world.folder / "shallow_mine"
+    grafts.write_text(head + "\n")
+    pair.run("config", "receive.shallowUpdate", "true", where=pair.server)
+    there = f"--receive-pack=env GIT_SHALLOW_FILE={grafts} git-receive-pack"
+    done = pair.push(there, "HEAD:refs/heads/main")
+    assert "names bug 7" in done.stderr
+    assert "refs/heads/main" not in pair.heads()
+
+
+@pytest.mark.parametrize("ref", ["refs/heads/new", "refs/heads/main"])
+def test_what_git_listed_before_it_failed_is_judged(
+    world: GateWorld, pair_type: type[GitPair], ref: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fed(record(7))
+    real = shutil.which("git")
+    failing = world.folder / "git"
+    failing.write_text(f'#!/bin/sh\n{real} "$@" || exit\n[ "$1" != rev-list ] || exit 1\n')
+    failing.chmod(0o755)
+    monkeypatch.setattr(
+        gate_install.shutil, "which", lambda name, **_: str(failing) if name == "git" else f"/usr/bin/{name}"
+    )
+    pair = pair_type(world)
+    pair.commit("base")
+    assert pair.push().returncode == 0
+    hook = gate_install.install(
+        GateRepository.at(pair.server),
+        "widget",
+        world.run,
+        "open",
+        world.folder,
+        compiled=pair_type is CompiledGitPair,
+        force=False,
+    )
+    assert str(failing).encode() in hook.read_bytes()
+    pair.commit("Bug 7 - fix")
+    assert "names bug 7" in pair.push(f"HEAD:{ref}").stderr
+    pair.run("commit", "--amend", "--allow-empty", "--message", "ordinary")
+    assert "the list of commits is not complete" in pair.push(f"HEAD:{ref}").stderr
 
 
 def in_process(folder: Path, limits: str, push: bytes, busy_s: float) -> tuple[bytes, float]:

@@ -16,7 +16,7 @@ from liftlock.errors import LiftlockError, MalformedPayloadError
 from liftlock.gate.desk import Desk
 from liftlock.gate.frames import Frames, frame, parse_hello
 from liftlock.gate.peers import peer_uid
-from liftlock.gate.push_session import Answer, PushSession
+from liftlock.gate.push_session import Answer, PushSession, exempt_globs
 
 _log = structlog.get_logger(__name__)
 VERSION: Final = "1"
@@ -140,6 +140,8 @@ class HookConnection(asyncio.Protocol):
         self._timer = self._loop.call_at(self._deadline, self._too_late)
         if not self._counted:
             self._give_up("too many pushes at the same time", "busy")
+        elif hello.get("wants") == "exempt":
+            self._transport.write(frame(b"X", "\n".join(exempt_globs(self._session.policy)).encode()))
 
     def _end(self, payload: bytes) -> None:
         session = self._session

@@ -14,6 +14,7 @@ from liftlock.domain.pushes.gate_policy import RepositoryPolicy
 from liftlock.domain.pushes.gate_rules import Landing, examine
 from liftlock.domain.pushes.message import SILENT, read
 from liftlock.domain.pushes.verdict import Finding, Outcome, Verdict, Wording, judge
+from liftlock.errors import MalformedPayloadError
 from liftlock.gate.commits import Commits
 from liftlock.gate.desk import Desk, Pusher
 from liftlock.ports.gate_state import Entry, Hit
@@ -27,6 +28,9 @@ MAX_ASKED: Final = 1_000
 MAX_REREAD: Final = 8
 MAX_AUDITED: Final = 100
 """Findings that are written down of one push."""
+
+MAX_REFS: Final = 50_000
+"""Refs of one push."""
 
 AskNew = Callable[[Sequence[str]], Awaitable[frozenset[str]]]
 """Ask the hook which of the commits are new to the repository."""
@@ -51,6 +55,9 @@ class PushSession:
         self.commits = 0
         self._stream = Commits()
         self._refs: tuple[str, ...] = ("",)
+        self._refs_are_exempt = self.policy.exempts(self._refs)
+        self._naming: list[str] = []
+        self._named = 0
         self._ref_is_new = True
         self._exempt = pusher.vouched and pusher.name in self.policy.exempt_pushers
         self._source = desk.knowledge.source(self.policy.source)
@@ -72,10 +79,22 @@ class PushSession:
         self._writing: asyncio.Task[None] | None = None
 
     def ref(self, payload: bytes) -> None:
-        """The commits that follow are new to these refs; `old` says that they may be in the repository already."""
+        """The commits that follow are new to these refs; `old` says that they may be in the repository already.
+
+        `more` says that further names of the same refs follow. Raises MalformedPayloadError: there are too many.
+        """
         names, _, kind = payload.partition(b"\0")
-        self._refs = tuple(name[:500] for name in names.decode("utf-8", "replace").split("\n"))
+        self._named += names.count(b"\n") + 1
+        if self._named > MAX_REFS:
+            raise MalformedPayloadError(f"the push has more than {MAX_REFS} refs")
+        self._naming += names.decode("utf-8", "replace").split("\n")
+        if kind == b"more":
+            return
+        self._refs_are_exempt = self.policy.exempts(self._naming)
+        # Of refs that need the same flags, one stands for all.
+        self._refs = tuple({self.policy.uplift_flags((name,)): name for name in self._naming}.values())
         self._ref_is_new = kind != b"old"
+        self._naming = []
 
     def take(self, piece: bytes) -> None:
         """Look at the commits that are complete with this piece; raises MalformedPayloadError."""
@@ -89,7 +108,7 @@ class PushSession:
             if message is SILENT or self._exempt:
                 continue
             refs = (raw.branch,) if raw.branch else self._refs
-            if self.policy.exempts(refs):
+            if self.policy.exempts(refs) if raw.branch else self._refs_are_exempt:
                 continue
             self._names_bugs = True
             if not self._all_matter and self._source.records.keys().isdisjoint(
@@ -107,8 +126,8 @@ class PushSession:
 
     @property
     def cut_off(self) -> bool:
-        """Whether the stream ended within a commit."""
-        return self._stream.pending
+        """Whether the stream ended within a commit or a list of refs."""
+        return self._stream.pending or bool(self._naming)
 
     def _look_for_canary(self, message: bytes) -> None:
         now = self._desk.knowledge.monotonic()
