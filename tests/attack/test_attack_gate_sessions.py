@@ -301,3 +301,74 @@ def test_a_large_commit_in_tiny_pieces_is_put_together_once() -> None:
         assert list(commits.feed(b"a")) == []
     assert time.process_time() - began < 2.0
     assert len(list(commits.feed(b"\n"))) == 1
+
+
+def test_one_connection_that_sends_tiny_pieces_does_not_stop_the_others(world: GateWorld) -> None:
+    world.fed(record(7))
+    path = world.run / "hook.sock"
+    greedy = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    greedy.settimeout(30)
+    greedy.connect(str(path))
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            greedy.sendall(frame(b"H", GIT_HELLO) + frame(b"C", b"%040x commit 16000000\n" % 1))
+            for _ in range(15):
+                greedy.sendall(frame(b"C", b"a" * 1_000_000))
+            greedy.sendall(frame(b"C", b"a") * 100_000)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    try:
+        assert b"names bug 7" in ask(path, pushing(b"Bug 7 - fix"))
+        assert time.monotonic() - began < 2.0
+        assert b"too small pieces" in greedy.makefile("rb").read()
+    finally:
+        greedy.close()
+        sender.join(30)
+
+
+def test_a_message_of_many_numbers_does_not_stop_the_others(world: GateWorld) -> None:
+    world.fed(record(7))
+    path = world.run / "hook.sock"
+    content = b"tree x\n\n" + b"1 " * 7_500_000
+    data = b"%040x commit %d\n%s\n" % (1, len(content), content)
+    pieces = [frame(b"C", data[at : at + 1_000_000]) for at in range(0, len(data), 1_000_000)]
+    answers: list[bytes] = []
+
+    def send() -> None:
+        answers.append(ask(path, b"".join([frame(b"H", GIT_HELLO), *pieces, frame(b"E", b"1")])))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    worst = 0.0
+    while sender.is_alive():
+        began = time.monotonic()
+        assert b"names bug 7" in ask(path, pushing(b"Bug 7 - fix"))
+        worst = max(worst, time.monotonic() - began)
+    sender.join(30)
+    assert answers[0][5:6] == b"A"
+    assert worst < 1.0
+
+
+def test_connections_beyond_the_limits_are_closed_at_once(world: GateWorld) -> None:
+    world.set_policy("[limits]\nconnections-per-user = 4\nconnections = 8\n")
+    world.fed(record(7))
+    assert world.process is not None
+    open_files = Path(f"/proc/{world.process.pid}/fd")
+    before = len(os.listdir(open_files))
+    held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(300)]
+    try:
+        for connection in held:
+            connection.connect(str(world.run / "hook.sock"))
+            with contextlib.suppress(OSError):
+                connection.sendall(frame(b"H", GIT_HELLO))
+        held[-1].settimeout(10)
+        with contextlib.suppress(ConnectionResetError):
+            assert held[-1].recv(1) == b""
+        assert len(os.listdir(open_files)) - before <= 4 + 8
+    finally:
+        for connection in held:
+            connection.close()

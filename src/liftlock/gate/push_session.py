@@ -12,7 +12,7 @@ from liftlock.domain.pushes.bug_references import may_name
 from liftlock.domain.pushes.feed import Record
 from liftlock.domain.pushes.gate_policy import RepositoryPolicy
 from liftlock.domain.pushes.gate_rules import Landing, examine
-from liftlock.domain.pushes.message import SILENT, read
+from liftlock.domain.pushes.message import MAX_MESSAGE, SILENT, read
 from liftlock.domain.pushes.verdict import Finding, Outcome, Verdict, Wording, judge
 from liftlock.errors import MalformedPayloadError
 from liftlock.gate.commits import Commits
@@ -100,11 +100,12 @@ class PushSession:
         """Look at the commits that are complete with this piece; raises MalformedPayloadError."""
         for raw in self._stream.feed(piece):
             self.commits += 1
-            if CANARY in raw.message and self._desk.canaries:
-                self._look_for_canary(raw.message)
-            if self._sifts and not may_name(raw.message, self._source.records.keys()):
+            text = raw.message[:MAX_MESSAGE]
+            if CANARY in text and self._desk.canaries:
+                self._look_for_canary(text)
+            if self._sifts and not may_name(text, self._source.records.keys()):
                 continue
-            message = read(raw.message)
+            message = read(text)
             if message is SILENT or self._exempt:
                 continue
             refs = (raw.branch,) if raw.branch else self._refs
