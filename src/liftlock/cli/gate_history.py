@@ -6,7 +6,8 @@ Source: docs/reference/gate.md#audit
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from liftlock.cli.gate_client import GateClient
@@ -62,10 +63,30 @@ def replay_repository(
     }
 
 
+def _looked_at(repository: GateRepository, before: Mapping[str, str], exempt: Iterable[str]) -> list[str]:
+    """Return the heads whose commits were looked at.
+
+    Not those of refs that the policy exempts, nor of refs that no push makes (a host's of requests to merge): such commits
+    are new where they land next. A Mercurial changeset belongs to its branch for ever.
+    """
+    return list(
+        dict.fromkeys(
+            revision
+            for head, revision in before.items()
+            if repository.kind != "git"
+            or (
+                head.startswith(("refs/heads/", "refs/tags/"))
+                and not any(fnmatchcase(head, pattern) for pattern in exempt)
+            )
+        )
+    )
+
+
 def audit_repository(client: GateClient, repository: GateRepository, name: str) -> dict[str, Any]:
     """Return what slipped through since the last audit, and remember the heads. The first audit only remembers them."""
     now = repository.heads()
-    before = client.ask("heads", repository=name)["heads"]
+    told = client.ask("heads", repository=name)
+    before = told["heads"]
     first = before.pop(_EVER, None) is None
     if first:
         client.ask("audited", repository=name, heads={**now, _EVER: _EVER})
@@ -75,7 +96,7 @@ def audit_repository(client: GateClient, repository: GateRepository, name: str) 
             "summary": f"{name}: {len(now)} heads remembered; nothing was audited",
         }
     count, seen, slipped = 0, set[tuple[str, int, str]](), []
-    known = list(dict.fromkeys(before.values()))
+    known = _looked_at(repository, before, told["exempt"])
     for head, revision in sorted(moved(before, now).items()):
         commits = repository.commits(revision, known)
         more, findings, passed = _judge(client, name, repository.ref_name(head), commits)
@@ -85,11 +106,11 @@ def audit_repository(client: GateClient, repository: GateRepository, name: str) 
             if each["severity"] == "reject" and each["revision"] not in passed and key not in seen:
                 seen.add(key)
                 slipped.append({**each, "ref": head})
-    told = [
+    reported = [
         {key: each[key] for key in ("revision", "bug", "rule", "ref")}
         for each in itertools.islice(slipped, 10_000)
     ]
-    client.ask("audited", repository=name, heads={**now, _EVER: _EVER}, slipped=told)
+    client.ask("audited", repository=name, heads={**now, _EVER: _EVER}, slipped=reported)
     late = len({each["revision"] for each in slipped})
     return {
         "commits": count,

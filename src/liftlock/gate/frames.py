@@ -1,10 +1,10 @@
 """What hooks and gated say to each other: frames of one letter, a length of four bytes, and that many bytes.
 
 The hooks speak it without this module (they stand alone), so it is kept this simple:
-`H` hello (lines `key=value`), `R` refs (names, one a line, NUL, `new` or `old`), `C` a piece of the stream of commits, `N`
+`H` hello (lines `key=value`), `R` refs (names, one a line, NUL, `new`, `old` or `more`), `C` a piece of the stream of commits, `N`
 which of the asked-for commits are new to the repository, `E` the end (with the number of commits, where the hook has
-counted them). gated answers `?` (commits, one a line: are they new?)
-or `V` (`A` or `R`, then the text).
+counted them). gated answers `X` (patterns of exempt refs, if the hello wants them), `?` (commits, one a
+line: are they new?) or `V` (`A` or `R`, then the text).
 
 Source: docs/reference/gate.md#wire
 """

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from liftlock.errors import StorageError
 from liftlock.ports.gate_state import GateState
 
 T = TypeVar("T")
+MAX_UNDER_WAY: Final = 1_000
+"""What may wait to be written while nobody waits for it."""
 
 
 class Ledger:
@@ -20,6 +22,7 @@ class Ledger:
         self.state = state
         self._on_corrupt = on_corrupt
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gate-state")
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def do(self, call: Callable[[GateState], T]) -> T:
         """Return what `call` returned, after it is durable. A caller that is cancelled leaves it to finish.
@@ -34,6 +37,16 @@ class Ledger:
             if error.details.get("corrupt"):
                 self._on_corrupt(error.message)
             raise
+
+    def begin(self, writing: Coroutine[None, None, None]) -> asyncio.Task[None] | None:
+        """Start something that is written whether or not anybody waits for it; None if too much is under way already."""
+        if len(self._under_way) >= MAX_UNDER_WAY:
+            writing.close()
+            return None
+        task = asyncio.get_running_loop().create_task(writing)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
 
     def close(self) -> None:
         """Finish what is under way and release the state."""

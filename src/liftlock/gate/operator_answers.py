@@ -28,7 +28,7 @@ from liftlock.gate.operator_requests import (
     Overriding,
     Replay,
 )
-from liftlock.gate.push_session import CANARY
+from liftlock.gate.push_session import CANARY, exempt_globs
 from liftlock.ports.gate_state import Override
 
 CANARY_S: Final = 60.0
@@ -182,8 +182,11 @@ async def replay(desk: Desk, request: Replay) -> dict[str, Any]:
 
 
 async def heads(desk: Desk, request: Heads) -> dict[str, Any]:
-    """Return up to where a repository was audited."""
-    return {"heads": await desk.knowledge.ledger.do(lambda state: state.audited(request.repository))}
+    """Return up to where a repository was audited, and patterns of the refs where nothing is looked at."""
+    return {
+        "heads": await desk.knowledge.ledger.do(lambda state: state.audited(request.repository)),
+        "exempt": exempt_globs(desk.policy.of(request.repository)),
+    }
 
 
 async def audited(desk: Desk, request: Audited, operator: str) -> dict[str, Any]:

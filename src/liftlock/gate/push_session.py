@@ -10,9 +10,11 @@ import structlog
 
 from liftlock.domain.pushes.bug_references import may_name
 from liftlock.domain.pushes.feed import Record
+from liftlock.domain.pushes.gate_policy import RepositoryPolicy
 from liftlock.domain.pushes.gate_rules import Landing, examine
-from liftlock.domain.pushes.message import SILENT, read
+from liftlock.domain.pushes.message import MAX_MESSAGE, SILENT, read
 from liftlock.domain.pushes.verdict import Finding, Outcome, Verdict, Wording, judge
+from liftlock.errors import MalformedPayloadError
 from liftlock.gate.commits import Commits
 from liftlock.gate.desk import Desk, Pusher
 from liftlock.ports.gate_state import Entry, Hit
@@ -26,6 +28,9 @@ MAX_ASKED: Final = 1_000
 MAX_REREAD: Final = 8
 MAX_AUDITED: Final = 100
 """Findings that are written down of one push."""
+
+MAX_REFS: Final = 50_000
+"""Refs of one push."""
 
 AskNew = Callable[[Sequence[str]], Awaitable[frozenset[str]]]
 """Ask the hook which of the commits are new to the repository."""
@@ -50,6 +55,9 @@ class PushSession:
         self.commits = 0
         self._stream = Commits()
         self._refs: tuple[str, ...] = ("",)
+        self._refs_are_exempt = self.policy.exempts(self._refs)
+        self._naming: list[str] = []
+        self._named = 0
         self._ref_is_new = True
         self._exempt = pusher.vouched and pusher.name in self.policy.exempt_pushers
         self._source = desk.knowledge.source(self.policy.source)
@@ -65,26 +73,43 @@ class PushSession:
         self._doubtful: set[str] = set()
         self._names_bugs = False
         self._canary = False
+        self._confirmed: list[Finding] | None = None
+        """What was found once it is known which commits are new."""
+        self._answer: Answer | None = None
+        self._writing: asyncio.Task[None] | None = None
 
     def ref(self, payload: bytes) -> None:
-        """The commits that follow are new to these refs; `old` says that they may be in the repository already."""
+        """The commits that follow are new to these refs; `old` says that they may be in the repository already.
+
+        `more` says that further names of the same refs follow. Raises MalformedPayloadError: there are too many.
+        """
         names, _, kind = payload.partition(b"\0")
-        self._refs = tuple(name[:500] for name in names.decode("utf-8", "replace").split("\n"))
+        self._named += names.count(b"\n") + 1
+        if self._named > MAX_REFS:
+            raise MalformedPayloadError(f"the push has more than {MAX_REFS} refs")
+        self._naming += names.decode("utf-8", "replace").split("\n")
+        if kind == b"more":
+            return
+        self._refs_are_exempt = self.policy.exempts(self._naming)
+        # Of refs that need the same flags, one stands for all.
+        self._refs = tuple({self.policy.uplift_flags((name,)): name for name in self._naming}.values())
         self._ref_is_new = kind != b"old"
+        self._naming = []
 
     def take(self, piece: bytes) -> None:
         """Look at the commits that are complete with this piece; raises MalformedPayloadError."""
         for raw in self._stream.feed(piece):
             self.commits += 1
-            if CANARY in raw.message and self._desk.canaries:
-                self._look_for_canary(raw.message)
-            if self._sifts and not may_name(raw.message, self._source.records.keys()):
+            text = raw.message[:MAX_MESSAGE]
+            if CANARY in text and self._desk.canaries:
+                self._look_for_canary(text)
+            if self._sifts and not may_name(text, self._source.records.keys()):
                 continue
-            message = read(raw.message)
+            message = read(text)
             if message is SILENT or self._exempt:
                 continue
             refs = (raw.branch,) if raw.branch else self._refs
-            if self.policy.exempts(refs):
+            if self.policy.exempts(refs) if raw.branch else self._refs_are_exempt:
                 continue
             self._names_bugs = True
             if not self._all_matter and self._source.records.keys().isdisjoint(
@@ -102,8 +127,8 @@ class PushSession:
 
     @property
     def cut_off(self) -> bool:
-        """Whether the stream ended within a commit."""
-        return self._stream.pending
+        """Whether the stream ended within a commit or a list of refs."""
+        return self._stream.pending or bool(self._naming)
 
     def _look_for_canary(self, message: bytes) -> None:
         now = self._desk.knowledge.monotonic()
@@ -113,19 +138,44 @@ class PushSession:
             elif token in message:
                 self._canary = True
 
-    async def decide(self, ask_new: AskNew, deadline: float) -> Answer:
-        """Return the verdict. `deadline`: the loop's time until which re-reads may take."""
+    async def decide(self, ask_new: AskNew, deadline: float, *, lacks: str = "") -> Answer:
+        """Return the verdict. `deadline`: the loop's time until which re-reads and writing it down may take.
+
+        `lacks`: why the push was not seen as a whole; what was seen can reject it, but can't let it in.
+        """
         if self._canary:
             self._desk.fired(self.repository, self.hook, "canary")
             return Answer("reject", "liftlock: canary seen: this hook and the gate work")
         if not self._source.known and self._names_bugs:
             return await self.fall_back("the list of bugs is not there yet", "unknown")
-        findings = await self._without_old(self._examine(), ask_new)
+        findings = self._confirmed = await self._without_old(self._examine(), ask_new)
         suspects = [finding.bug for finding in findings if finding.severity == "reject"]
         if suspects and not self._overflow and await self._reread(list(dict.fromkeys(suspects)), deadline):
             kept = {finding.revision for finding in findings}
             findings = [finding for finding in self._examine() if finding.revision in kept]
-        return await self._conclude(findings)
+        if lacks and not _rejects(findings):
+            return await self.fall_back(lacks, "malformed")
+        answer = self._conclude(findings)
+        if self._writing is not None:
+            await asyncio.wait(
+                [self._writing], timeout=max(0.0, deadline - asyncio.get_running_loop().time())
+            )
+        return answer
+
+    def settled(self) -> Answer | None:
+        """Return the verdict if nothing that is still asked or written can change it: a rejection, or one that was made."""
+        if self._answer is None:
+            certain = self._confirmed
+            if certain is None:
+                certain = [
+                    each
+                    for each in self._examine()
+                    if each.rule == "uplift" or each.revision not in self._doubtful
+                ]
+            if not _rejects(certain):
+                return None
+            self._conclude(certain)
+        return self._answer
 
     def _examine(self) -> list[Finding]:
         given = self._desk.circumstances(self.repository, self.policy, self._source)
@@ -165,7 +215,8 @@ class PushSession:
         self._desk.metrics.count("rereads_total", len(done), result="answered")
         return any(not task.exception() and task.result() is not None for task in done)
 
-    async def _conclude(self, findings: list[Finding]) -> Answer:
+    def _conclude(self, findings: list[Finding]) -> Answer:
+        """Return the verdict, from here on the answer whatever happens; writing it down has begun."""
         desk = self._desk
         limits = desk.policy.limits
         learned = [each.bug for each in findings if each.sensitive and each.severity != "noted"]
@@ -177,14 +228,15 @@ class PushSession:
         wording = Wording(link, limits.shown_bugs, generic=exceeded)
         verdict = judge(findings, wording)
         if findings:
-            await self._write_down(verdict, hits or [], exceeded=exceeded)
+            self._write_down(verdict, hits or [], exceeded=exceeded)
         desk.fired(self.repository, self.hook, verdict.outcome)
         desk.metrics.count("pushes_total", repository=self._label, outcome=verdict.outcome)
         if verdict.would_reject:
             desk.metrics.count("would_reject_total", repository=self._label)
-        return Answer(verdict.outcome, verdict.text)
+        self._answer = Answer(verdict.outcome, verdict.text)
+        return self._answer
 
-    async def _write_down(self, verdict: Verdict, hits: list[Hit], *, exceeded: bool) -> None:
+    def _write_down(self, verdict: Verdict, hits: list[Hit], *, exceeded: bool) -> None:
         desk, findings = self._desk, verdict.findings
         for finding in findings:
             desk.metrics.count("findings_total", rule=finding.rule, severity=finding.severity)
@@ -211,7 +263,10 @@ class PushSession:
             if verdict.outcome == "reject"
             else {each.revision: f"{each.severity}: {each.rule} {each.relaxed}".strip() for each in findings}
         )
-        await desk.record(entries, hits, passed)
+        self._writing = desk.knowledge.ledger.begin(desk.record(entries, hits, passed))
+        if self._writing is None:
+            desk.metrics.count("errors_total", kind="audit-dropped")
+            _log.error("the audit trail was not written: too much waits", repository=self.repository)
 
     async def fall_back(self, why: str, outcome: str) -> Answer:
         """Return what holds when no decision is possible, and write that down."""
@@ -237,3 +292,13 @@ class PushSession:
     @property
     def _label(self) -> str:
         return self.repository if self.repository in self._desk.policy.repositories else "other"
+
+
+def exempt_globs(policy: RepositoryPolicy) -> list[str]:
+    """Return patterns, as git's `--exclude` takes them, of the refs whose commits nobody looks at when they come."""
+    names = [name for name in policy.exempt_refs if "\n" not in name]
+    return [*names, *(f"refs/heads/{name}" for name in names if not name.startswith("refs/"))]
+
+
+def _rejects(findings: Sequence[Finding]) -> bool:
+    return any(finding.severity == "reject" for finding in findings)

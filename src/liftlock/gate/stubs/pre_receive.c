@@ -21,19 +21,20 @@
 #ifndef SOCKET
 #error "expected -DSOCKET, -DREPOSITORY, -DGIT, -DMARK (strings) and -DFAIL_CLOSED (0 or 1)"
 #endif
-enum { BUDGET_MS = 2000, PIECE = 262144, MAX_SEPARATE = 64, MAX_CHILDREN = 2, MAX_INPUT = 1 << 26 };
+enum { BUDGET_MS = 2000, PIECE = 262144, MAX_NAMES = 60000, MAX_CHILDREN = 2, MAX_INPUT = 1 << 26 };
 
 /* By this the installer knows its own hooks. */
 __attribute__((used)) static const char mark[] = MARK;
 
 struct text { char *data; size_t size, room; };
-struct movement { char *before, *after, *name; };
+struct movement { char *before, *after, *name; size_t order; };
 
 static int64_t ends_ms;
 static int gate = -1;
 static pid_t children[MAX_CHILDREN];
 static int running;
 static char *environment[24];
+static char **fresh_list; /* the arguments of git that list what was not looked at yet */
 
 static int64_t now_ms(void) {
     struct timespec now;
@@ -50,12 +51,17 @@ static void say(const char *data, size_t size) {
     }
 }
 
+/* Ends what git still does: nobody waits for it. */
+static void stop_children(void) {
+    while (running > 0) {
+        kill(children[--running], SIGKILL);
+        waitpid(children[running], NULL, 0);
+    }
+}
+
 /* Ends without a verdict. */
 static void give_up(const char *why) {
-    for (int n = 0; n < running; n++) {
-        kill(children[n], SIGKILL);
-        waitpid(children[n], NULL, 0);
-    }
+    stop_children();
     char line[512];
     int size = snprintf(line, sizeof line, "liftlock: the gate did not answer (%s): %s\n", why,
                         FAIL_CLOSED ? "push rejected: ask an operator" : "the push was let in and is audited later");
@@ -121,6 +127,36 @@ static void receive(char *data, size_t size) {
     }
 }
 
+/* Takes the gate's next frame; its payload has two bytes of room after it. Returns the kind. */
+static char receive_frame(char **payload, size_t *size) {
+    unsigned char head[5];
+    receive((char *)head, sizeof head);
+    *size = (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 | head[4];
+    if (*size > 1 << 20) give_up("it answered too much");
+    *payload = calloc(1, *size + 2);
+    if (*payload == NULL) give_up("out of memory");
+    receive(*payload, *size);
+    return (char)head[0];
+}
+
+/* Known is what branches and tags have, but for refs where nothing is looked at. */
+static void take_exempt(char *patterns) {
+    size_t count = 1, n = 0, exempt;
+    for (char *at = patterns; *at; at++) count += *at == '\n';
+    fresh_list = calloc(2 * count + 8, sizeof *fresh_list);
+    if (fresh_list == NULL) give_up("out of memory");
+    fresh_list[n++] = "git";
+    fresh_list[n++] = "rev-list";
+    fresh_list[n++] = "--stdin";
+    fresh_list[n++] = "--not";
+    for (char *at = strtok(patterns, "\n"); at != NULL; at = strtok(NULL, "\n"))
+        if (asprintf(&fresh_list[n++], "--exclude=%s", at) < 0) give_up("out of memory");
+    exempt = n - 4;
+    fresh_list[n++] = "--glob=refs/heads/*";
+    for (size_t each = 0; each < exempt; each++) fresh_list[n++] = fresh_list[4 + each];
+    fresh_list[n] = "--glob=refs/tags/*";
+}
+
 static void hello(void) {
     static const char *const pushers[] = {"GL_USER", "GL_USERNAME", "GITEA_PUSHER_NAME", "REMOTE_USER", "LIFTLOCK_PUSHER"};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -135,7 +171,8 @@ static void hello(void) {
         if (now_ms() >= ends_ms) give_up("timed out");
         usleep(5000);
     }
-    append(&lines, "v=1\nhook=git\nrepository=" REPOSITORY, sizeof "v=1\nhook=git\nrepository=" REPOSITORY - 1);
+    static const char first[] = "v=1\nhook=git\nwants=exempt\nrepository=" REPOSITORY;
+    append(&lines, first, sizeof first - 1);
     for (size_t n = 0; n < sizeof pushers / sizeof *pushers; n++) {
         const char *value = getenv(pushers[n]);
         if (value == NULL || *value == 0 || strchr(value, '\n') != NULL) continue;
@@ -160,6 +197,16 @@ static void make_environment(void) {
         const char *value = getenv(kept[n]);
         if (value != NULL && asprintf(&environment[count], "%s=%s", kept[n], value) >= 0) count++;
     }
+    /* git's own, of this push: commits without their parents. One that a pusher names could hide commits. */
+    char *grafts = getenv("GIT_SHALLOW_FILE"), *folder = getenv("GIT_DIR");
+    char *real = grafts == NULL ? NULL : realpath(grafts, NULL), *within = realpath(folder == NULL ? "." : folder, NULL);
+    char *name = real == NULL ? NULL : strrchr(real, '/');
+    if (name != NULL && within != NULL && strlen(within) == (size_t)(name - real) &&
+        strncmp(real, within, (size_t)(name - real)) == 0 && strncmp(name, "/shallow_", 9) == 0 &&
+        asprintf(&environment[count], "GIT_SHALLOW_FILE=%s", grafts) >= 0)
+        count++;
+    free(real);
+    free(within);
     environment[count] = NULL;
 }
 
@@ -174,50 +221,69 @@ static void start(char *const arguments[], int source, int target) {
     running++;
 }
 
-/* Starts the list of the commits that these lines select; `fresh`: without those that any ref has already. */
+/* Starts the list of the commits that these lines select; `fresh`: without those that were looked at. */
 static void listing(const struct text *lines, int target, int fresh) {
-    char *all[] = {"git", "rev-list", "--stdin", "--not", "--all", NULL};
     char *some[] = {"git", "rev-list", "--stdin", NULL};
     int source = memfd_create("revisions", MFD_CLOEXEC);
     if (source < 0 || write(source, lines->data, lines->size) != (ssize_t)lines->size) give_up("no memory for a file");
     lseek(source, 0, SEEK_SET);
-    start(fresh ? all : some, source, target);
+    start(fresh ? fresh_list : some, source, target);
     close(source);
 }
 
-/* Returns the size of the next piece of what git writes; 0 at the end, when every git has ended well. */
-static size_t next_piece(int source, char *data) {
+/* Puts the size of the next piece of what git writes; 0 at the end. */
+static enum { MORE, DONE, FAILED, ANSWERED } next_piece(int source, char *data, size_t *size) {
     for (;;) {
-        patience(source, POLLIN);
-        ssize_t size = read(source, data, PIECE);
-        if (size > 0) return (size_t)size;
-        if (size < 0 && errno == EINTR) continue;
-        if (size < 0) give_up(strerror(errno));
+        int64_t left = ends_ms - now_ms();
+        if (left <= 0) give_up("timed out");
+        struct pollfd waiting[] = {{.fd = source, .events = POLLIN}, {.fd = gate, .events = POLLIN}};
+        int ready = poll(waiting, 2, (int)left);
+        if (ready < 0 && errno != EINTR) give_up(strerror(errno));
+        if (ready <= 0) continue;
+        if (waiting[1].revents) return ANSWERED;
+        ssize_t got = read(source, data, PIECE);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) give_up(strerror(errno));
+        *size = (size_t)got;
+        if (got > 0) return MORE;
         break;
     }
     close(source);
+    int failed = 0;
     while (running > 0) {
         int status;
         waitpid(children[--running], &status, 0);
-        if (status != 0) give_up("git could not list the commits");
+        failed |= status != 0;
     }
-    return 0;
+    return failed ? FAILED : DONE;
 }
 
 static void open_pipe(int ends[2]) {
     if (pipe2(ends, O_CLOEXEC) != 0) give_up(strerror(errno));
 }
 
-/* Returns 0 if the gate has answered already. */
+/* Sends the commits that are new to these refs. Returns 1, 0 if the gate has answered already, -1 if git failed. */
 static int commits(const struct text *names, const struct text *lines, int fresh) {
     static char piece[PIECE];
     char *batch[] = {"git", "cat-file", "--batch", "--buffer", NULL};
-    struct text refs = {0};
-    int list[2], objects[2], listening = 1;
-    append(&refs, names->data, names->size < 60000 ? names->size : 60000);
-    append(&refs, fresh ? "\0new" : "\0old", 4);
-    if (!send_frame('R', refs.data, refs.size)) return 0;
-    free(refs.data);
+    int list[2], objects[2], state;
+    const char *at = names->data, *end = names->data + names->size;
+    for (;;) {
+        struct text refs = {0};
+        size_t size = (size_t)(end - at);
+        if (size > MAX_NAMES) {
+            const char *cut = memchr(at + MAX_NAMES, '\n', size - MAX_NAMES);
+            if (cut != NULL) size = (size_t)(cut - at);
+        }
+        int last = at + size == end;
+        append(&refs, at, size);
+        append(&refs, last ? fresh ? "\0new" : "\0old" : "\0more", last ? 4 : 5);
+        int sent = send_frame('R', refs.data, refs.size);
+        free(refs.data);
+        if (!sent) return 0;
+        if (last) break;
+        at += size + 1;
+    }
     open_pipe(list);
     open_pipe(objects);
     listing(lines, list[1], fresh);
@@ -225,9 +291,14 @@ static int commits(const struct text *names, const struct text *lines, int fresh
     start(batch, list[0], objects[1]);
     close(list[0]);
     close(objects[1]);
-    for (size_t size; (size = next_piece(objects[0], piece)) > 0;)
-        if (listening) listening = send_frame('C', piece, size);
-    return listening;
+    size_t size;
+    while ((state = next_piece(objects[0], piece, &size)) == MORE)
+        if (!send_frame('C', piece, size)) {
+            state = ANSWERED;
+            break;
+        }
+    if (state == ANSWERED) stop_children();
+    return state == DONE ? 1 : state == FAILED ? -1 : 0;
 }
 
 static int by_text(const void *one, const void *other) {
@@ -253,7 +324,21 @@ static void tell_new(char *payload) {
     open_pipe(ends);
     listing(&lines, ends[1], 1);
     close(ends[1]);
-    for (size_t size; (size = next_piece(ends[0], piece)) > 0;) append(&listed, piece, size);
+    int state;
+    size_t size;
+    while ((state = next_piece(ends[0], piece, &size)) == MORE) append(&listed, piece, size);
+    if (state == FAILED) { /* what git can't tell counts as new */
+        listed.size = 0;
+        for (size_t n = 0; n < count; n++) {
+            append(&listed, asked[n], strlen(asked[n]));
+            append(&listed, "\n", 1);
+        }
+    }
+    if (state == ANSWERED) {
+        stop_children();
+        close(ends[0]);
+        return;
+    }
     append(&listed, "", 0);
     for (char *at = strtok(listed.data, "\n"); at != NULL; at = strtok(NULL, "\n"))
         if (bsearch(&at, asked, count, sizeof *asked, by_text) != NULL) {
@@ -264,24 +349,23 @@ static void tell_new(char *payload) {
     send_frame('N', found.data, found.size);
 }
 
-/* Returns the exit status that the gate's verdict asks for. */
+/* Says the verdict and returns the exit status that it asks for. */
+static int verdict(char kind, char *payload, size_t size) {
+    if (kind != 'V') give_up("it answered something else");
+    if (size > 1) {
+        payload[size] = '\n';
+        say(payload + 1, size);
+    }
+    return payload[0] == 'A' ? 0 : 1;
+}
+
+/* Returns the exit status; on the way the gate may ask which commits are new to the repository. */
 static int answer(void) {
     for (;;) {
-        unsigned char head[5];
-        receive((char *)head, sizeof head);
-        size_t size = (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 | head[4];
-        if (size > 1 << 20) give_up("it answered too much");
-        char *payload = calloc(1, size + 2);
-        if (payload == NULL) give_up("out of memory");
-        receive(payload, size);
-        if (head[0] == 'V') {
-            if (size > 1) {
-                payload[size] = '\n';
-                say(payload + 1, size);
-            }
-            return payload[0] == 'A' ? 0 : 1;
-        }
-        if (head[0] != '?') give_up("it answered something else");
+        char *payload;
+        size_t size;
+        char kind = receive_frame(&payload, &size);
+        if (kind != '?') return verdict(kind, payload, size);
         tell_new(payload);
     }
 }
@@ -303,7 +387,8 @@ static struct movement *read_movements(size_t *count) {
         *after = *name = 0;
         found = realloc(found, (*count + 1) * sizeof *found);
         if (found == NULL) give_up("out of memory");
-        found[(*count)++] = (struct movement){line, after + 1, name + 1};
+        found[*count] = (struct movement){line, after + 1, name + 1, *count};
+        (*count)++;
     }
     return found;
 }
@@ -312,37 +397,63 @@ static int is_null(const char *revision) {
     return revision[strspn(revision, "0")] == 0;
 }
 
+/* Those that move alike next to each other, new refs first. */
+static int by_movement(const void *one, const void *other) {
+    const struct movement *a = one, *b = other;
+    int new_a = is_null(a->before), new_b = is_null(b->before);
+    if (new_a != new_b) return new_b - new_a;
+    int order = new_a ? 0 : strcmp(a->before, b->before);
+    if (order == 0 && !new_a) order = strcmp(a->after, b->after);
+    return order ? order : a->order < b->order ? -1 : 1;
+}
+
+/* Sends what is new to each ref; refs that move alike go together. Returns as `commits` does. */
+static int send_movements(const struct movement *movements, size_t count) {
+    int listening = 1;
+    for (size_t n = 0, next; n < count && listening > 0; n = next) {
+        const struct movement *first = &movements[n];
+        struct text names = {0}, lines = {0};
+        int fresh = is_null(first->before);
+        for (next = n; next < count; next++) {
+            const struct movement *each = &movements[next];
+            if (is_null(each->before) != fresh) break;
+            if (!fresh && (strcmp(each->before, first->before) || strcmp(each->after, first->after))) break;
+            if (next > n) append(&names, "\n", 1);
+            append(&names, each->name, strlen(each->name));
+            if (fresh || next == n) {
+                append(&lines, each->after, strlen(each->after));
+                append(&lines, "\n", 1);
+            }
+        }
+        if (!fresh) {
+            append(&lines, "^", 1);
+            append(&lines, first->before, strlen(first->before));
+            append(&lines, "\n", 1);
+        }
+        listening = commits(&names, &lines, fresh);
+        free(names.data);
+        free(lines.data);
+    }
+    return listening;
+}
+
 int main(void) {
     ends_ms = now_ms() + BUDGET_MS;
     signal(SIGPIPE, SIG_IGN);
-    size_t count, separate = 0, together = 0, coming = 0;
+    size_t count, coming = 0, size;
     struct movement *movements = read_movements(&count);
-    for (size_t n = 0; n < count; n++) coming += !is_null(movements[n].after);
+    for (size_t n = 0; n < count; n++)
+        if (!is_null(movements[n].after)) movements[coming++] = movements[n];
     if (coming == 0) return 0;
+    qsort(movements, coming, sizeof *movements, by_movement);
     make_environment();
     hello();
-    struct text names = {0}, lines = {0};
-    int listening = 1;
-    for (size_t n = 0; n < count && listening; n++) {
-        struct movement *each = &movements[n];
-        if (is_null(each->after)) continue;
-        if (is_null(each->before) || separate >= MAX_SEPARATE) {
-            if (together++) append(&names, "\n", 1);
-            append(&names, each->name, strlen(each->name));
-            append(&lines, each->after, strlen(each->after));
-            append(&lines, "\n", 1);
-            continue;
-        }
-        struct text name = {each->name, strlen(each->name), 0}, range = {0};
-        separate++;
-        append(&range, each->after, strlen(each->after));
-        append(&range, "\n^", 2);
-        append(&range, each->before, strlen(each->before));
-        append(&range, "\n", 1);
-        listening = commits(&name, &range, 0);
-        free(range.data);
-    }
-    if (listening && together) listening = commits(&names, &lines, 1);
-    if (listening) send_frame('E', "", 0);
+    char *payload;
+    char kind = receive_frame(&payload, &size);
+    if (kind != 'X') return verdict(kind, payload, size);
+    take_exempt(payload);
+    int listening = send_movements(movements, coming);
+    if (listening > 0) send_frame('E', "", 0);
+    if (listening < 0) send_frame('E', "cut", 3);
     return answer();
 }
