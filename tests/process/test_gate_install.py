@@ -55,6 +55,47 @@ def test_a_mercurial_repository_without_a_working_hook_is_found_and_keeps_no_can
     assert pair.revisions() == 0, "a second hook, for this push alone, has rejected it"
 
 
+@pytest.mark.parametrize("pair_type", [GitPair, MercurialPair])
+def test_a_hook_fails_as_the_policy_says_though_gated_is_down_later(
+    world: GateWorld, pair_type: type[GitPair] | type[MercurialPair]
+) -> None:
+    world.set_policy('[repository.widget]\nfail = "closed"\n')
+    pair = pair_type(world)
+    pair.commit("first")
+    world.stop()
+    rejected = pair.push()
+    assert rejected.returncode != 0
+    assert "ask an operator" in rejected.stdout + rejected.stderr
+
+
+def test_a_name_that_the_policy_lacks_is_refused_unless_its_defaults_are_meant(world: GateWorld) -> None:
+    world.set_policy('[repository.widget]\nfail = "closed"\n')
+    pair = GitPair(world, install=False)
+    refused = world.liftlock("install", str(pair.server), "--name", "wigdet")
+    assert refused.returncode == 2
+    assert "wigdet: the policy does not name it, only widget" in refused.stderr
+    assert not (pair.server / "hooks" / "pre-receive").exists()
+    world.install(pair.server, "wigdet", "--defaults", "--no-self-test")
+
+
+def test_a_hook_that_is_laxer_than_the_policy_is_refused_and_shown(world: GateWorld) -> None:
+    world.fed()
+    pair = GitPair(world, "widget", "--fail", "open")
+    assert world.liftlock("status").returncode == 0
+    world.set_policy('[repository.widget]\nfail = "closed"\n')
+    for _ in range(2):
+        shown = world.liftlock("status")
+        assert shown.returncode == 1
+        assert "widget: its hook fails open, the policy says closed: install it again" in shown.stdout
+        world.stop()
+        world.start()
+    refused = world.liftlock("install", str(pair.server), "--name", "widget", "--fail", "open")
+    assert refused.returncode == 2
+    assert 'the policy says fail = "closed"' in refused.stderr
+    world.install(pair.server, "widget", "--no-self-test")
+    assert "its hook fails" not in world.liftlock("status").stdout
+
+
 def test_installing_again_changes_nothing_and_another_hook_is_kept(world: GateWorld) -> None:
     pair = GitPair(world)
     hook = pair.server / "hooks" / "pre-receive"

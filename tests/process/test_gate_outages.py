@@ -127,7 +127,7 @@ def test_a_list_that_is_too_old_warns_where_it_fails_open_and_rejects_where_it_f
     closed = '[repository.strict]\nfail = "closed"\n'
     world.set_policy(closed)
     feed = world.fed(record(7))
-    lax, strict = GitPair(world, "lax"), GitPair(world, "strict")
+    lax, strict = GitPair(world, "lax", "--defaults"), GitPair(world, "strict")
     for pair in (lax, strict):
         pair.commit("Bug 7 - x")
     assert lax.push().returncode == 1
@@ -147,7 +147,7 @@ def test_without_any_list_open_lets_in_with_a_note_and_closed_rejects_what_names
     world: GateWorld,
 ) -> None:
     world.set_policy('[repository.strict]\nfail = "closed"\n')
-    lax, strict = GitPair(world, "lax"), GitPair(world, "strict")
+    lax, strict = GitPair(world, "lax", "--defaults"), GitPair(world, "strict")
     lax.commit("Bug 7 - x")
     landed = lax.push()
     assert landed.returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ import click
 from liftlock.cli import gate_install
 from liftlock.cli.command import json_option
 from liftlock.cli.exit_codes import Exit
-from liftlock.cli.failures import UsageError
+from liftlock.cli.failures import UnreachableError, UsageError
 from liftlock.cli.gate_client import RUN, GateClient
 from liftlock.cli.gate_history import audit_repository, replay_repository
 from liftlock.cli.gate_repository import GateRepository
@@ -45,7 +46,14 @@ def gate() -> None:
 @gate.command()
 @click.argument("path", type=_FOLDER)
 @click.option("--name", required=True, help="What the policy calls the repository.")
-@click.option("--fail", type=click.Choice(["open", "closed"]), default="open", show_default=True)
+@click.option(
+    "--fail",
+    type=click.Choice(["open", "closed"]),
+    help="What the hook does when gated does not answer; as the policy says if left out.",
+)
+@click.option(
+    "--defaults", is_flag=True, help="The policy does not name the repository: its [defaults] are meant."
+)
 @click.option(
     "--hooks-dir",
     type=click.Path(path_type=Path),
@@ -68,32 +76,44 @@ def install(
     out: Output,
     path: Path,
     name: str,
-    fail: str,
+    fail: str | None,
     hooks_dir: Path,
     client: str,
     run: Path,
     *,
+    defaults: bool,
     self_test: bool,
     force: bool,
 ) -> None:
     """Put the gate's hook into the git or Mercurial repository at PATH, and prove that it works.
 
-    --fail says what the hook does when gated does not answer within two seconds: open lets the push in with a note,
-    closed rejects it.
+    When gated does not answer within two seconds the hook does as the policy says at this moment: open lets the push in
+    with a note, closed rejects it. `status` shows when the policy says otherwise later. --fail may be stricter than the
+    policy; without the self-test and with --fail, gated need not run.
     """
     repository = GateRepository.at(path)
     token = gate_install.canary_token()
-    if self_test:
+    if fail is None or self_test:
         with GateClient(run) as gated:
-            gated.ask("canary", token=token)
+            fail = gate_install.agreed(gated.ask("settings", repository=name), name, fail, defaults=defaults)
+            if self_test:
+                gated.ask("canary", token=token)
     written = gate_install.install(
         repository, name, run, fail, hooks_dir, compiled=client == "compiled", force=force
     )
-    out.progress(f"installed {written}")
+    out.progress(f"installed {written}: when gated does not answer it fails {fail}")
+    with contextlib.suppress(UnreachableError), GateClient(run) as gated:
+        gated.ask("installed", repository=name, fail=fail)
     if self_test:
         gate_install.push_canary(repository, token)
         out.progress("a canary push was rejected by the gate, as it should be")
-    found = {"hook": str(written), "repository": name, "kind": repository.kind, "selfTest": self_test}
+    found = {
+        "hook": str(written),
+        "repository": name,
+        "fail": fail,
+        "kind": repository.kind,
+        "selfTest": self_test,
+    }
     out.data(found, [f"{name}: the gate is installed" + ("" if self_test else ", not tested")])
 
 
@@ -102,7 +122,11 @@ def install(
 @_run_option
 @json_option
 def status(out: Output, run: Path, *, prometheus: bool) -> int:
-    """Show the age of the list, and when each hook last asked. Exit status 1 if a list is missing, frozen or refused."""
+    """Show the age of the list, and when each hook last asked.
+
+    Exit status 1 if a list is missing, frozen or refused, or a hook lets in what the policy wants rejected when gated is
+    down.
+    """
     with GateClient(run) as client:
         if prometheus:
             text = client.ask("metrics")["text"]
@@ -110,7 +134,7 @@ def status(out: Output, run: Path, *, prometheus: bool) -> int:
             return Exit.OK
         found = client.ask("status")
     out.data(found, status_lines(found, out))
-    troubled = any(
+    troubled = any(each["policy"] == "closed" for each in found["disagreements"]) or any(
         not source["known"] or source["frozen"] or source["snapshotRefused"]
         for source in found["sources"].values()
     )

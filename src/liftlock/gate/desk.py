@@ -52,6 +52,8 @@ class Desk:
         self.canaries: dict[bytes, float] = {}
         """Tokens of canary pushes that are awaited: token to the monotonic time at which it is forgotten."""
         self.firings: dict[tuple[str, str], Firing] = {}
+        self.installed: dict[str, str] = {}
+        """What hooks do when gated does not answer, as they were installed: repository to open or closed."""
         self._unsaved: set[tuple[str, str]] = set()
         self._uid_of = uid_of
         self._waiting: set[asyncio.Task[None]] = set()
@@ -84,6 +86,8 @@ class Desk:
         self.firings = {
             (each.repository, each.hook): each for each in await ledger.do(lambda state: state.firings())
         }
+        hooks = await ledger.do(lambda state: state.entries(MAX_REPOSITORIES, "hook"))
+        self.installed = {each.repository: str(each.details.get("fail")) for each in reversed(hooks)}
 
     def feeding(self) -> Feeding:
         """Return what applies the messages of a new connection of feedd."""

@@ -25,8 +25,10 @@ from liftlock.gate.operator_requests import (
     Commit,
     Explain,
     Heads,
+    Installed,
     Overriding,
     Replay,
+    Settings,
 )
 from liftlock.gate.push_session import CANARY
 from liftlock.ports.gate_state import Override
@@ -69,6 +71,11 @@ def status(desk: Desk, *, feed_connected: bool) -> dict[str, Any]:
         }
     return {
         "feedConnected": feed_connected,
+        "disagreements": [
+            {"repository": name, "hook": fail, "policy": desk.policy.of(name).fail}
+            for name, fail in sorted(desk.installed.items())
+            if fail != desk.policy.of(name).fail
+        ],
         "sources": sources,
         "firings": [
             {**msgspec.to_builtins(firing), "agoS": max(0.0, (now_ms - firing.at_ms) / 1000)}
@@ -234,6 +241,22 @@ async def override(desk: Desk, request: Overriding, operator: str) -> dict[str, 
     )
     knowledge.overrides = await knowledge.ledger.do(lambda state: state.overrides(now_ms))
     return {"override": msgspec.to_builtins(granted)}
+
+
+def settings(desk: Desk, request: Settings) -> dict[str, Any]:
+    """Return what holds for a repository when gated does not answer, and whether the policy names it."""
+    return {
+        "fail": desk.policy.of(request.repository).fail,
+        "named": request.repository in desk.policy.repositories,
+        "names": sorted(desk.policy.repositories)[:100],
+    }
+
+
+async def installed(desk: Desk, request: Installed, operator: str) -> dict[str, Any]:
+    """Remember what a hook was told to do when gated does not answer: `status` compares it with the policy."""
+    await desk.record([desk.entry("hook", request.repository, operator, "installed", fail=request.fail)])
+    desk.installed[request.repository] = request.fail
+    return {"disagrees": request.fail != desk.policy.of(request.repository).fail}
 
 
 def canary(desk: Desk, request: Canary) -> dict[str, Any]:

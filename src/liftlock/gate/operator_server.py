@@ -22,10 +22,12 @@ from liftlock.gate.operator_requests import (
     Explain,
     Figures,
     Heads,
+    Installed,
     Overriding,
     Replay,
     Request,
     Resynchronise,
+    Settings,
     Status,
 )
 from liftlock.gate.peers import peer_uid
@@ -92,11 +94,15 @@ class OperatorServer:
                 return answers.explain(self._desk, request)
             case Canary():
                 return answers.canary(self._desk, request)
+            case Settings():
+                return answers.settings(self._desk, request)
             case _:
                 return await self._do_with_state(request, operator)
 
     async def _do_with_state(
-        self, request: Audit | Replay | Heads | Audited | Resynchronise | Overriding, operator: str
+        self,
+        request: Audit | Replay | Heads | Audited | Resynchronise | Overriding | Installed,
+        operator: str,
     ) -> dict[str, Any]:
         match request:
             case Audit():
@@ -111,6 +117,8 @@ class OperatorServer:
                 found = await self._resync(request, operator)
             case Overriding():
                 found = await answers.override(self._desk, request, operator)
+            case Installed():
+                found = await answers.installed(self._desk, request, operator)
             case _:
                 assert_never(request)
         return found
