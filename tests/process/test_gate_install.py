@@ -190,6 +190,12 @@ def test_what_slipped_through_while_gated_was_down_is_found_afterwards(
     assert "audited later" in landed.stdout + landed.stderr
     world.start()
     assert world.liftlock("override", "9", "--reason", "over", "--revoke").returncode == 0
+    early = world.liftlock("replay", "widget", str(pair.server), "--audit")
+    assert early.returncode == 6, early.stdout
+    assert "not audited, what came stays to be audited: feedd has told nothing since gated" in early.stderr
+    refused = world.ask("audited", repository="widget", heads={})
+    assert "feedd has told nothing" in refused["error"]["message"]
+    world.fed(record(7), record(9))
     done = world.liftlock("replay", "widget", str(pair.server), "--audit")
     assert done.returncode == 1, done.stderr
     assert f"{slipped[:12]} bug 7: security-approval" in done.stdout

@@ -191,15 +191,32 @@ def explain(
 @click.option(
     "--audit", is_flag=True, help="All that came since the last audit: report what slipped through."
 )
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3_600),
+    default=0.0,
+    show_default=True,
+    help="Seconds for which an audit waits for a list that is new enough.",
+)
 @_run_option
 @json_option
 def replay(
-    out: Output, name: str, path: Path, wanted: str | None, ref: str, policy: Any, run: Path, *, audit: bool
+    out: Output,
+    name: str,
+    path: Path,
+    wanted: str | None,
+    ref: str,
+    policy: Any,
+    run: Path,
+    *,
+    audit: bool,
+    wait: float,
 ) -> int:
     """Judge commits that are in the repository at PATH already, by what is known now.
 
     With --range: what the rules would have rejected, to try a policy. With --audit: heads that moved since the last audit,
-    whether a hook asked or not; exit status 1 if something slipped through.
+    whether a hook asked or not; exit status 1 if something slipped through. Without a list that feedd confirmed since gated
+    started, nothing is audited and no head is remembered: exit status 6.
     """
     if audit == (wanted is not None):
         raise UsageError("replay: expected one of --range and --audit")
@@ -210,8 +227,8 @@ def replay(
             found = replay_repository(client, repository, name, wanted, ref, text)
             worst: int = Exit.OK
         else:
-            found = audit_repository(client, repository, name)
-            worst = Exit.FAILED if found["slipped"] else Exit.OK
+            found = audit_repository(client, repository, name, wait)
+            worst = Exit.FAILED if found["slipped"] or found["lost"] else Exit.OK
     shown = found["slipped"] if audit else found["findings"]
     lines = [
         f"{each['revision'][:12]} bug {each['bug']}: {each['rule']} ({each['severity']}"

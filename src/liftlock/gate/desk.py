@@ -20,7 +20,7 @@ from liftlock.gate.feeding import Feeding
 from liftlock.gate.knowledge import Knowledge, Source
 from liftlock.gate.metrics import Metrics
 from liftlock.gate.quota import DAY_MS, Quota
-from liftlock.ports.gate_state import Entry, Firing, Hit, Kind
+from liftlock.ports.gate_state import Entry, Firing, Hit, Kind, Passed
 
 _log = structlog.get_logger(__name__)
 MAX_REPOSITORIES: Final = 2_000
@@ -144,11 +144,11 @@ class Desk:
                 _log.error("firings were not written down", error=error.message)
 
     async def record(
-        self, entries: Sequence[Entry], hits: Sequence[Hit] = (), passed: Mapping[str, str] | None = None
+        self, entries: Sequence[Entry], hits: Sequence[Hit] = (), passed: Sequence[Passed] = ()
     ) -> None:
         """Append to the audit trail; a decision stands even if the disk does not take it, and that is loud."""
         try:
-            await self.knowledge.ledger.do(lambda state: state.record(entries, hits, passed or {}))
+            await self.knowledge.ledger.do(lambda state: state.record(entries, hits, passed))
         except StorageError as error:
             self.metrics.count("errors_total", kind="audit")
             _log.error("the audit trail was not written", error=error.message, entries=len(entries))

@@ -237,4 +237,4 @@ class Feeding:
             outcome=outcome,
             details={"why": why},
         )
-        await self._knowledge.ledger.do(lambda state: state.record([entry], [], {}))
+        await self._knowledge.ledger.do(lambda state: state.record([entry], [], ()))

@@ -175,26 +175,71 @@ def _findings(
 
 
 async def replay(desk: Desk, request: Replay) -> dict[str, Any]:
-    """Return the findings, and for each commit whether and why it was let in knowingly."""
+    """Return the findings, each with whether an override let it in, and the commits that it let in.
+
+    `notReady`: why the list is nothing to judge the past by, empty if it is.
+    """
     policy = desk.policy if request.policy is None else parse_policy(request.policy)
     findings = _findings(desk, policy, request.repository, request.ref, request.commits)
     revisions = list(dict.fromkeys(finding.revision for finding in findings))
-    passed = await desk.knowledge.ledger.do(lambda state: state.passed(revisions))
+    source = policy.of(request.repository).source
+    let_in = {
+        (each.revision, each.bug, each.rule)
+        for each in await desk.knowledge.ledger.do(
+            lambda state: state.passed(source, request.repository, revisions)
+        )
+    }
+    told = [{**each._asdict(), "passed": (each.revision, each.bug, each.rule) in let_in} for each in findings]
+    refused = {each["revision"] for each in told if each["severity"] == "reject" and not each["passed"]}
     return {
         "commits": len(request.commits),
-        "findings": [finding._asdict() for finding in findings],
-        "passed": passed,
+        "findings": told,
+        "passed": {
+            each["revision"]: "override"
+            for each in told
+            if each["passed"] and each["revision"] not in refused
+        },
+        "notReady": not_ready(desk, request.repository),
         "known": desk.knowledge.source(policy.of(request.repository).source).known,
     }
 
 
+def not_ready(desk: Desk, repository: str) -> str:
+    """Return why nothing can be audited by the list now, or nothing: what it does not know yet would be passed over."""
+    policy, knowledge = desk.policy.of(repository), desk.knowledge
+    source = knowledge.source(policy.source)
+    age = source.age_s(knowledge.monotonic())
+    if not source.known:
+        return "the list of bugs is not there yet"
+    if source.contacted is None or age is None or source.contacted < knowledge.loaded:
+        return "feedd has told nothing since gated started"
+    if source.request is not None:
+        return "a new list is awaited"
+    if age > policy.max_stale_s:
+        return f"the list is {age:.0f} s old, and {policy.max_stale_s} are borne"
+    return ""
+
+
 async def heads(desk: Desk, request: Heads) -> dict[str, Any]:
-    """Return up to where a repository was audited."""
-    return {"heads": await desk.knowledge.ledger.do(lambda state: state.audited(request.repository))}
+    """Return up to where a repository was audited, and since when nothing is known of that if it was lost."""
+    ledger = desk.knowledge.ledger
+    found: dict[str, str] = await ledger.do(lambda state: state.audited(request.repository))
+    return {
+        "heads": found,
+        "notReady": not_ready(desk, request.repository),
+        "lostMs": None if found else await ledger.do(lambda state: state.lost_ms()),
+    }
 
 
 async def audited(desk: Desk, request: Audited, operator: str) -> dict[str, Any]:
-    """Set those heads, with what slipped through in the audit trail."""
+    """Set those heads, with what slipped through in the audit trail.
+
+    Raises:
+        InputInvalidError: it was audited before, and the list is nothing to audit by: the heads stay.
+    """
+    why = not_ready(desk, request.repository)
+    if why and await desk.knowledge.ledger.do(lambda state: state.audited(request.repository)):
+        raise InputInvalidError(f"audited: {request.repository}: {why}")
     entries = [
         desk.entry("slipped", request.repository, operator, "found", **finding) for finding in request.slipped
     ]
