@@ -238,7 +238,8 @@ async def audited(desk: Desk, request: Audited, operator: str) -> dict[str, Any]
         InputInvalidError: it was audited before, and the list is nothing to audit by: the heads stay.
     """
     why = not_ready(desk, request.repository)
-    if why and await desk.knowledge.ledger.do(lambda state: state.audited(request.repository)):
+    held: dict[str, str] = await desk.knowledge.ledger.do(lambda state: state.audited(request.repository))
+    if why and held:
         raise InputInvalidError(f"audited: {request.repository}: {why}")
     entries = [
         desk.entry("slipped", request.repository, operator, "found", **finding) for finding in request.slipped
