@@ -65,7 +65,7 @@ def test_a_batch_that_fails_leaves_neither_records_nor_cursor(state: GateState) 
     assert (feed.cursor, set(feed.records)) == (Cursor("e", 1), {1})
 
 
-def _fields(given: Record) -> dict[str, object]:
+def _fields(given: Record | Override) -> dict[str, object]:
     return {name: getattr(given, name) for name in given.__struct_fields__}
 
 
@@ -94,9 +94,9 @@ def test_overrides_hold_until_their_end_or_until_they_are_revoked(state: GateSta
     assert state.overrides(NOW + 9) == [granted]
     assert state.overrides(NOW + 10) == []
     state.grant(override(8), entry("override"))
-    assert state.revoke("t", 7, NOW + 1, entry("override")) == 1
+    assert state.revoke("t", 7, None, NOW + 1, entry("override")) == 1
     assert [each.bug for each in state.overrides(NOW + 2)] == [8]
-    assert state.revoke("t", 7, NOW + 2, entry("override")) == 0
+    assert state.revoke("t", 7, None, NOW + 2, entry("override")) == 0
     assert len(state.entries(10, "override")) == 4
 
 
@@ -112,6 +112,14 @@ def test_hits_are_forgotten_when_they_are_old(state: GateState) -> None:
     state.record([], [Hit("p", 1, NOW), Hit("p", 2, NOW + 5), Hit("q", 1, NOW + 5)], [])
     assert sorted(hit.bug for hit in state.hits(NOW)) == [1, 2]
     assert len(state.hits(NOW - 100)) == 2, "what was forgotten does not come back"
+
+
+def test_what_is_revoked_in_one_repository_holds_in_the_others(state: GateState) -> None:
+    for name in ("a", "b", None):
+        state.grant(Override(**{**_fields(override()), "repository": name}), entry("override"))  # type: ignore[arg-type]
+    assert state.revoke("t", 7, "a", NOW + 1, entry("override")) == 1
+    assert [each.repository for each in state.overrides(NOW + 2)] == ["b", None]
+    assert state.revoke("t", 7, None, NOW + 1, entry("override")) == 2
 
 
 def passed(revision: str, at_ms: int = NOW, *, repository: str = "r", bug: int = 7) -> Passed:

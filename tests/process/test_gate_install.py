@@ -204,6 +204,25 @@ def test_what_slipped_through_while_gated_was_down_is_found_afterwards(
     assert world.liftlock("replay", "widget", str(pair.server), "--audit").returncode == 0
 
 
+def test_an_override_names_a_repository_that_there_is_and_who_became_root(
+    world: GateWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fed(record(7))
+    world.set_policy("[repository.a]\n[repository.b]\n")
+    monkeypatch.setenv("SUDO_USER", "alice")
+    unknown = world.liftlock("override", "7", "--reason", "x", "--repository", "typo")
+    assert unknown.returncode == 2, unknown.stdout
+    assert "no repository 'typo': neither the policy names it nor was a hook installed" in unknown.stderr
+    for name in ("a", "b"):
+        done = world.liftlock("override", "7", "--reason", "x", "--repository", name)
+        assert done.returncode == 0, done.stderr
+        assert "alice, by sudo" in done.stdout
+    done = world.liftlock("override", "7", "--reason", "x", "--repository", "a", "--revoke")
+    assert "1 overrides ended" in done.stdout
+    assert [each["repository"] for each in world.ask("status")["ok"]["overrides"]] == ["b"]
+    assert world.ask("audit", kind="override")["ok"]["entries"][0]["actor"] == "alice, by sudo"
+
+
 def test_the_policy_is_read_again_on_sighup_and_a_broken_one_is_not_taken(world: GateWorld) -> None:
     feed = world.fed(record(7))
     pair = GitPair(world)

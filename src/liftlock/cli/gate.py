@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -261,7 +262,9 @@ def resync(out: Output, source: str | None, run: Path, *, accept_drop: bool) -> 
 @click.option("--hours", type=click.FloatRange(0, 720, min_open=True), default=4.0, show_default=True)
 @click.option("--repository", metavar="NAME", help="In this repository alone.")
 @click.option("--source", metavar="NAME", help="The feed's name; the repository's one if left out.")
-@click.option("--revoke", is_flag=True, help="End what lets the bug pass.")
+@click.option(
+    "--revoke", is_flag=True, help="End what lets the bug pass: in --repository alone, or everywhere."
+)
 @_run_option
 @json_option
 def override(
@@ -285,6 +288,7 @@ def override(
             repository=repository,
             source=source,
             revoke=revoke,
+            sudo=os.environ.get("SUDO_USER"),
         )
     if revoke:
         out.data(found, [f"bug {bug}: {found['revoked']} overrides ended"])

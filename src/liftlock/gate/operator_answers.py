@@ -35,6 +35,7 @@ from liftlock.ports.gate_state import Override
 
 CANARY_S: Final = 60.0
 MAX_CANARIES: Final = 16
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@$-]{0,63}\Z")
 _TOKEN = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -262,13 +263,24 @@ async def override(desk: Desk, request: Overriding, operator: str) -> dict[str, 
         raise InputInvalidError("override: expected a reason: it is written down")
     if not 0 < request.seconds <= MAX_OVERRIDE_S:
         raise InputInvalidError(f"override: expected 1 to {MAX_OVERRIDE_S} seconds, found {request.seconds}")
+    if request.repository is not None and request.repository not in {
+        *desk.policy.repositories,
+        *desk.installed,
+    }:
+        raise InputInvalidError(
+            f"override: no repository {request.repository[:64]!r}: neither the policy names it nor was a hook installed"
+        )
+    if request.sudo is not None and operator == "uid 0" and _USER.match(request.sudo):
+        operator = f"{request.sudo}, by sudo"
     now_ms = knowledge.now_ms()
     details = {"bug": request.bug, "source": source, "reason": request.reason, "seconds": request.seconds}
     entry = desk.entry(
         "override", request.repository or "", operator, "revoked" if request.revoke else "granted", **details
     )
     if request.revoke:
-        ended = await knowledge.ledger.do(lambda state: state.revoke(source, request.bug, now_ms, entry))
+        ended = await knowledge.ledger.do(
+            lambda state: state.revoke(source, request.bug, request.repository, now_ms, entry)
+        )
         knowledge.overrides = await knowledge.ledger.do(lambda state: state.overrides(now_ms))
         return {"revoked": ended}
     granted = await knowledge.ledger.do(

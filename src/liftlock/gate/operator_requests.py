@@ -95,7 +95,7 @@ class Resynchronise(
 class Overriding(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="override", forbid_unknown_fields=True
 ):
-    """Let one bug pass for a while, or end that."""
+    """Let one bug pass for a while, or end that: with `repository` what holds there alone, else everything."""
 
     bug: int
     reason: str
@@ -103,6 +103,8 @@ class Overriding(
     repository: str | None = None
     source: str | None = None
     revoke: bool = False
+    sudo: str | None = None
+    """Who became root to ask this, as the command says; it counts only from root."""
 
 
 class Canary(

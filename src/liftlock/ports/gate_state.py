@@ -107,8 +107,8 @@ class GateState(Protocol):
         """Store an override with its audit entry and return it with its number."""
         ...
 
-    def revoke(self, source: str, bug: int, now_ms: int, entry: Entry) -> int:
-        """End what holds for a bug and return how many overrides that were."""
+    def revoke(self, source: str, bug: int, repository: str | None, now_ms: int, entry: Entry) -> int:
+        """End what holds for a bug in this repository alone (None: anywhere); return how many overrides that were."""
         ...
 
     def record(self, entries: Sequence[Entry], hits: Sequence[Hit], passed: Sequence[Passed]) -> None:

@@ -148,14 +148,16 @@ class SqliteGateState:
         return msgspec.structs.replace(override, id=rows[0][0])
 
     @_guarded
-    def revoke(self, source: str, bug: int, now_ms: int, entry: Entry) -> int:
+    def revoke(self, source: str, bug: int, repository: str | None, now_ms: int, entry: Entry) -> int:
         with self._connection:
             self._append(entry)
             rows = self._rows(
-                "UPDATE override SET until_ms = ?1 WHERE source = ?2 AND bug = ?3 AND until_ms > ?1 RETURNING id",
+                "UPDATE override SET until_ms = ?1 WHERE source = ?2 AND bug = ?3 AND until_ms > ?1 "
+                "AND (?4 IS NULL OR repository = ?4) RETURNING id",
                 now_ms,
                 source,
                 bug,
+                repository,
             )
         return len(rows)
 
