@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -202,6 +202,30 @@ def test_what_slipped_through_while_gated_was_down_is_found_afterwards(
     assert "1 of 2 new commits slipped through" in done.stdout
     assert world.ask("audit", kind="slipped")["ok"]["entries"][0]["details"]["revision"] == slipped
     assert world.liftlock("replay", "widget", str(pair.server), "--audit").returncode == 0
+
+
+@pytest.mark.parametrize("pair_type", [GitPair, MercurialPair])
+def test_thousands_of_known_heads_cost_one_program_and_no_command_line(
+    world: GateWorld, pair_type: type[GitPair] | type[MercurialPair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = pair_type(world)
+    first = pair.commit("first")
+    second = pair.commit("second")
+    assert pair.push().returncode == 0
+    repository = GateRepository.at(pair.server)
+    started = list[Sequence[str]]()
+    run = GateRepository.run
+
+    def counted(self: GateRepository, arguments: Sequence[str], *, given: bytes | None = None) -> bytes:
+        started.append(arguments)
+        return run(self, arguments, given=given)
+
+    monkeypatch.setattr(GateRepository, "run", counted)
+    gone = [f"{number:040x}" for number in range(1, 4_001)]
+    found = list(repository.commits(second, [*gone, first]))
+    assert [each["revision"] for each in found] == [second]
+    assert len(started) <= 5
+    assert max(len(each) for call in started for each in call) < 100_000
 
 
 def test_an_override_names_a_repository_that_there_is_and_who_became_root(
