@@ -221,6 +221,8 @@ class GateWorld:
         )
 
     def install(self, repository: Path, name: str, *options: str) -> None:
+        if self.process is None and "--fail" not in options:
+            options += ("--fail", "open")
         done = self.liftlock(
             "install", str(repository), "--name", name, "--hooks-dir", str(self.folder / "hooks"), *options
         )

@@ -8,10 +8,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from liftlock.adapters.gate_state.sqlite import SqliteGateState
+from liftlock.adapters.gate_state.sqlite import PASSED_MS, SqliteGateState
 from liftlock.domain.pushes.feed import BLOCKING, Cursor, Reason, Record
 from liftlock.errors import StorageError
-from liftlock.ports.gate_state import Entry, Firing, GateState, Hit, Override
+from liftlock.ports.gate_state import Entry, Firing, GateState, Hit, Override, Passed
 
 NOW = 1_700_000_000_000
 
@@ -65,7 +65,7 @@ def test_a_batch_that_fails_leaves_neither_records_nor_cursor(state: GateState) 
     assert (feed.cursor, set(feed.records)) == (Cursor("e", 1), {1})
 
 
-def _fields(given: Record) -> dict[str, object]:
+def _fields(given: Record | Override) -> dict[str, object]:
     return {name: getattr(given, name) for name in given.__struct_fields__}
 
 
@@ -94,29 +94,106 @@ def test_overrides_hold_until_their_end_or_until_they_are_revoked(state: GateSta
     assert state.overrides(NOW + 9) == [granted]
     assert state.overrides(NOW + 10) == []
     state.grant(override(8), entry("override"))
-    assert state.revoke("t", 7, NOW + 1, entry("override")) == 1
+    assert state.revoke("t", 7, None, NOW + 1, entry("override")) == 1
     assert [each.bug for each in state.overrides(NOW + 2)] == [8]
-    assert state.revoke("t", 7, NOW + 2, entry("override")) == 0
+    assert state.revoke("t", 7, None, NOW + 2, entry("override")) == 0
     assert len(state.entries(10, "override")) == 4
 
 
 def test_the_audit_trail_is_read_newest_first_by_kind(state: GateState) -> None:
-    state.record([entry("push"), entry("quota")], [], {})
-    state.record([entry("feed")], [], {})
+    state.record([entry("push"), entry("quota")], [], [])
+    state.record([entry("feed")], [], [])
     assert [each.kind for each in state.entries(10, None)] == ["feed", "quota", "push"]
     assert [each.kind for each in state.entries(1, None)] == ["feed"]
     assert state.entries(10, "push")[0].details == {"n": 1}
 
 
 def test_hits_are_forgotten_when_they_are_old(state: GateState) -> None:
-    state.record([], [Hit("p", 1, NOW), Hit("p", 2, NOW + 5), Hit("q", 1, NOW + 5)], {})
+    state.record([], [Hit("p", 1, NOW), Hit("p", 2, NOW + 5), Hit("q", 1, NOW + 5)], [])
     assert sorted(hit.bug for hit in state.hits(NOW)) == [1, 2]
     assert len(state.hits(NOW - 100)) == 2, "what was forgotten does not come back"
 
 
-def test_what_was_let_in_knowingly_is_found_by_commit(state: GateState) -> None:
-    state.record([], [], {"a": "warn: uplift", "b": "noted: security-approval override"})
-    assert state.passed(["a", "c"]) == {"a": "warn: uplift"}
+def test_what_is_revoked_in_one_repository_holds_in_the_others(state: GateState) -> None:
+    for name in ("a", "b", None):
+        state.grant(Override(**{**_fields(override()), "repository": name}), entry("override"))  # type: ignore[arg-type]
+    assert state.revoke("t", 7, "a", NOW + 1, entry("override")) == 1
+    assert [each.repository for each in state.overrides(NOW + 2)] == ["b", None]
+    assert state.revoke("t", 7, None, NOW + 1, entry("override")) == 2
+
+
+def passed(revision: str, at_ms: int = NOW, *, repository: str = "r", bug: int = 7) -> Passed:
+    return Passed(repository, revision, bug, "uplift", at_ms)
+
+
+def test_what_an_override_let_in_is_found_by_repository_and_commit(state: GateState) -> None:
+    state.grant(override(), entry("override"))
+    state.record([], [], [passed("a"), passed("b"), passed("a", repository="s")])
+    assert state.passed("t", "r", ["a", "c"]) == [passed("a")]
+
+
+def test_nothing_was_let_in_where_no_override_was_in_force_then(state: GateState) -> None:
+    there = Override(**{**_fields(override(8)), "repository": "s"})  # type: ignore[arg-type]
+    state.grant(override(), entry("override"))
+    state.grant(there, entry("override"))
+    state.record(
+        [], [], [passed("a", NOW - 1), passed("b", NOW + 10), passed("c", bug=9), passed("d", bug=8)]
+    )
+    state.record([], [], [passed("d", repository="s", bug=8)])
+    assert state.passed("t", "r", ["a", "b", "c", "d"]) == []
+    assert state.passed("t", "s", ["d"]) == [passed("d", repository="s", bug=8)]
+    assert state.passed("u", "s", ["d"]) == []
+
+
+def test_what_was_let_in_is_forgotten_when_it_is_old_or_too_much(
+    state: GateState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("liftlock.adapters.gate_state.sqlite.KEPT_PASSED", 2)
+    state.grant(override(until_ms=NOW + 2 * PASSED_MS), entry("override"))
+    state.record([], [], [passed("a", NOW), passed("b", NOW + 1), passed("c", NOW + 2)])
+    assert [each.revision for each in state.passed("t", "r", ["a", "b", "c"])] == ["b", "c"]
+    state.record([], [], [passed("d", NOW + 1 + PASSED_MS)])
+    assert [each.revision for each in state.passed("t", "r", ["a", "b", "c", "d"])] == ["c", "d"]
+
+
+def test_a_state_of_the_version_before_is_taken_over(path: Path) -> None:
+    old = apsw.Connection(str(path))
+    SqliteGateState(path, NOW).close()
+    old.execute(
+        "DROP TABLE passed; CREATE TABLE passed (revision TEXT PRIMARY KEY, why TEXT); PRAGMA user_version=1"
+    )
+    old.close()
+    state = SqliteGateState(path, NOW)
+    state.grant(override(), entry("override"))
+    state.record([], [], [passed("a")])
+    assert state.passed("t", "r", ["a"]) == [passed("a")]
+    state.close()
+
+
+def test_audited_heads_outlive_damage_to_the_database(path: Path) -> None:
+    first = SqliteGateState(path, NOW)
+    first.set_audited("r", {"refs/heads/main": "a"}, NOW, [])
+    first.set_audited("s", {"refs/heads/main": "b"}, NOW, [])
+    assert first.lost_ms() is None
+    first.close()
+    path.write_bytes(b"no database at all" * 400)
+    second = SqliteGateState(path, NOW)
+    assert second.audited("r") == {"refs/heads/main": "a"}
+    assert second.audited("other") == {}
+    assert second.lost_ms() == NOW
+    second.set_audited("r", {"refs/heads/main": "c"}, NOW, [])
+    assert (second.audited("r"), second.audited("s")) == ({"refs/heads/main": "c"}, {"refs/heads/main": "b"})
+    second.close()
+
+
+def test_damaged_heads_are_said_and_not_taken_for_none(path: Path) -> None:
+    state = SqliteGateState(path, NOW)
+    path.with_name("audited.json").write_bytes(b"{")
+    with pytest.raises(StorageError, match=r"audited\.json: damaged: remove it"):
+        state.audited("r")
+    state.set_audited("r", {"refs/heads/main": "a"}, NOW, [])
+    assert state.audited("r") == {"refs/heads/main": "a"}
+    state.close()
 
 
 def test_firings_are_kept_by_repository_and_hook(state: GateState) -> None:

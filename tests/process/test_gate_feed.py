@@ -121,10 +121,10 @@ def test_a_bot_that_lost_its_access_cannot_empty_the_list_until_an_operator_agre
 
 def test_a_frozen_feed_keeps_the_list_and_its_age_grows(world: GateWorld, feed: Feed) -> None:
     before = source(world)["ageS"]
-    assert feed.contact(frozen="the canary is not visible")["type"] == "applied"
+    assert feed.contact(frozen="canary-not-seen")["type"] == "applied"
     assert feed.records(record(7, 6, "ordinary"))["type"] == "refused"
     after = source(world)
-    assert after["frozen"] == "the canary is not visible"
+    assert after["frozen"] == "canary-not-seen"
     assert isinstance(before, float)
     assert isinstance(after["ageS"], float)
     assert after["ageS"] > before, "this was no contact"
@@ -135,11 +135,25 @@ def test_a_frozen_feed_keeps_the_list_and_its_age_grows(world: GateWorld, feed: 
     assert feed.records(record(7, 6, "approved"))["type"] == "applied"
 
 
+def test_numbers_that_cannot_be_stored_are_refused_and_the_link_stays(world: GateWorld, feed: Feed) -> None:
+    for answer in (
+        feed.records(record(7, 2**70)),
+        feed.contact(head=2**70),
+        feed.contact(floor=2**70),
+        feed.contact(highest_bug=2**70),
+        feed.contact(age_ms=2**70),
+        feed.ask("snapshot-begin", epoch="e", head=2**70, request=None),
+    ):
+        assert answer["type"] == "refused", answer
+        assert "expected" in answer["why"] or "above" in answer["why"]
+    assert feed.contact()["type"] == "applied"
+
+
 def test_a_frozen_feed_is_frozen_after_a_restart(world: GateWorld, feed: Feed) -> None:
-    feed.contact(frozen="no access")
+    feed.contact(frozen="The bot may not see bug 7 <secret>")
     world.stop()
     world.start()
-    assert source(world)["frozen"] == "no access"
+    assert source(world)["frozen"] == "no-access", "the tracker's words stay on its side"
 
 
 def test_a_snapshot_without_the_canary_is_refused(world: GateWorld) -> None:

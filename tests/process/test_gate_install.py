@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -53,6 +53,47 @@ def test_a_mercurial_repository_without_a_working_hook_is_found_and_keeps_no_can
     with pytest.raises(VerificationFailedError, match="was not rejected by the gate"):
         push_canary(GateRepository.at(pair.server), canary_token())
     assert pair.revisions() == 0, "a second hook, for this push alone, has rejected it"
+
+
+@pytest.mark.parametrize("pair_type", [GitPair, MercurialPair])
+def test_a_hook_fails_as_the_policy_says_though_gated_is_down_later(
+    world: GateWorld, pair_type: type[GitPair] | type[MercurialPair]
+) -> None:
+    world.set_policy('[repository.widget]\nfail = "closed"\n')
+    pair = pair_type(world)
+    pair.commit("first")
+    world.stop()
+    rejected = pair.push()
+    assert rejected.returncode != 0
+    assert "ask an operator" in rejected.stdout + rejected.stderr
+
+
+def test_a_name_that_the_policy_lacks_is_refused_unless_its_defaults_are_meant(world: GateWorld) -> None:
+    world.set_policy('[repository.widget]\nfail = "closed"\n')
+    pair = GitPair(world, install=False)
+    refused = world.liftlock("install", str(pair.server), "--name", "wigdet")
+    assert refused.returncode == 2
+    assert "wigdet: the policy does not name it, only widget" in refused.stderr
+    assert not (pair.server / "hooks" / "pre-receive").exists()
+    world.install(pair.server, "wigdet", "--defaults", "--no-self-test")
+
+
+def test_a_hook_that_is_laxer_than_the_policy_is_refused_and_shown(world: GateWorld) -> None:
+    world.fed()
+    pair = GitPair(world, "widget", "--fail", "open")
+    assert world.liftlock("status").returncode == 0
+    world.set_policy('[repository.widget]\nfail = "closed"\n')
+    for _ in range(2):
+        shown = world.liftlock("status")
+        assert shown.returncode == 1
+        assert "widget: its hook fails open, the policy says closed: install it again" in shown.stdout
+        world.stop()
+        world.start()
+    refused = world.liftlock("install", str(pair.server), "--name", "widget", "--fail", "open")
+    assert refused.returncode == 2
+    assert 'the policy says fail = "closed"' in refused.stderr
+    world.install(pair.server, "widget", "--no-self-test")
+    assert "its hook fails" not in world.liftlock("status").stdout
 
 
 def test_installing_again_changes_nothing_and_another_hook_is_kept(world: GateWorld) -> None:
@@ -149,12 +190,61 @@ def test_what_slipped_through_while_gated_was_down_is_found_afterwards(
     assert "audited later" in landed.stdout + landed.stderr
     world.start()
     assert world.liftlock("override", "9", "--reason", "over", "--revoke").returncode == 0
+    early = world.liftlock("replay", "widget", str(pair.server), "--audit")
+    assert early.returncode == 6, early.stdout
+    assert "not audited, what came stays to be audited: feedd has told nothing since gated" in early.stderr
+    refused = world.ask("audited", repository="widget", heads={})
+    assert "feedd has told nothing" in refused["error"]["message"]
+    world.fed(record(7), record(9))
     done = world.liftlock("replay", "widget", str(pair.server), "--audit")
     assert done.returncode == 1, done.stderr
     assert f"{slipped[:12]} bug 7: security-approval" in done.stdout
     assert "1 of 2 new commits slipped through" in done.stdout
     assert world.ask("audit", kind="slipped")["ok"]["entries"][0]["details"]["revision"] == slipped
     assert world.liftlock("replay", "widget", str(pair.server), "--audit").returncode == 0
+
+
+@pytest.mark.parametrize("pair_type", [GitPair, MercurialPair])
+def test_thousands_of_known_heads_cost_one_program_and_no_command_line(
+    world: GateWorld, pair_type: type[GitPair] | type[MercurialPair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = pair_type(world)
+    first = pair.commit("first")
+    second = pair.commit("second")
+    assert pair.push().returncode == 0
+    repository = GateRepository.at(pair.server)
+    started = list[Sequence[str]]()
+    run = GateRepository.run
+
+    def counted(self: GateRepository, arguments: Sequence[str], *, given: bytes | None = None) -> bytes:
+        started.append(arguments)
+        return run(self, arguments, given=given)
+
+    monkeypatch.setattr(GateRepository, "run", counted)
+    gone = [f"{number:040x}" for number in range(1, 4_001)]
+    found = list(repository.commits(second, [*gone, first]))
+    assert [each["revision"] for each in found] == [second]
+    assert len(started) <= 5
+    assert max(len(each) for call in started for each in call) < 100_000
+
+
+def test_an_override_names_a_repository_that_there_is_and_who_became_root(
+    world: GateWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.fed(record(7))
+    world.set_policy("[repository.a]\n[repository.b]\n")
+    monkeypatch.setenv("SUDO_USER", "alice")
+    unknown = world.liftlock("override", "7", "--reason", "x", "--repository", "typo")
+    assert unknown.returncode == 2, unknown.stdout
+    assert "no repository 'typo': neither the policy names it nor was a hook installed" in unknown.stderr
+    for name in ("a", "b"):
+        done = world.liftlock("override", "7", "--reason", "x", "--repository", name)
+        assert done.returncode == 0, done.stderr
+        assert "alice, by sudo" in done.stdout
+    done = world.liftlock("override", "7", "--reason", "x", "--repository", "a", "--revoke")
+    assert "1 overrides ended" in done.stdout
+    assert [each["repository"] for each in world.ask("status")["ok"]["overrides"]] == ["b"]
+    assert world.ask("audit", kind="override")["ok"]["entries"][0]["actor"] == "alice, by sudo"
 
 
 def test_the_policy_is_read_again_on_sighup_and_a_broken_one_is_not_taken(world: GateWorld) -> None:

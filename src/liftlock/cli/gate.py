@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +13,7 @@ import click
 from liftlock.cli import gate_install
 from liftlock.cli.command import json_option
 from liftlock.cli.exit_codes import Exit
-from liftlock.cli.failures import UsageError
+from liftlock.cli.failures import UnreachableError, UsageError
 from liftlock.cli.gate_client import RUN, GateClient
 from liftlock.cli.gate_history import audit_repository, replay_repository
 from liftlock.cli.gate_repository import GateRepository
@@ -45,7 +47,14 @@ def gate() -> None:
 @gate.command()
 @click.argument("path", type=_FOLDER)
 @click.option("--name", required=True, help="What the policy calls the repository.")
-@click.option("--fail", type=click.Choice(["open", "closed"]), default="open", show_default=True)
+@click.option(
+    "--fail",
+    type=click.Choice(["open", "closed"]),
+    help="What the hook does when gated does not answer; as the policy says if left out.",
+)
+@click.option(
+    "--defaults", is_flag=True, help="The policy does not name the repository: its [defaults] are meant."
+)
 @click.option(
     "--hooks-dir",
     type=click.Path(path_type=Path),
@@ -68,32 +77,44 @@ def install(
     out: Output,
     path: Path,
     name: str,
-    fail: str,
+    fail: str | None,
     hooks_dir: Path,
     client: str,
     run: Path,
     *,
+    defaults: bool,
     self_test: bool,
     force: bool,
 ) -> None:
     """Put the gate's hook into the git or Mercurial repository at PATH, and prove that it works.
 
-    --fail says what the hook does when gated does not answer within two seconds: open lets the push in with a note,
-    closed rejects it.
+    When gated does not answer within two seconds the hook does as the policy says at this moment: open lets the push in
+    with a note, closed rejects it. `status` shows when the policy says otherwise later. --fail may be stricter than the
+    policy; without the self-test and with --fail, gated need not run.
     """
     repository = GateRepository.at(path)
     token = gate_install.canary_token()
-    if self_test:
+    if fail is None or self_test:
         with GateClient(run) as gated:
-            gated.ask("canary", token=token)
+            fail = gate_install.agreed(gated.ask("settings", repository=name), name, fail, defaults=defaults)
+            if self_test:
+                gated.ask("canary", token=token)
     written = gate_install.install(
         repository, name, run, fail, hooks_dir, compiled=client == "compiled", force=force
     )
-    out.progress(f"installed {written}")
+    out.progress(f"installed {written}: when gated does not answer it fails {fail}")
+    with contextlib.suppress(UnreachableError), GateClient(run) as gated:
+        gated.ask("installed", repository=name, fail=fail)
     if self_test:
         gate_install.push_canary(repository, token)
         out.progress("a canary push was rejected by the gate, as it should be")
-    found = {"hook": str(written), "repository": name, "kind": repository.kind, "selfTest": self_test}
+    found = {
+        "hook": str(written),
+        "repository": name,
+        "fail": fail,
+        "kind": repository.kind,
+        "selfTest": self_test,
+    }
     out.data(found, [f"{name}: the gate is installed" + ("" if self_test else ", not tested")])
 
 
@@ -102,7 +123,11 @@ def install(
 @_run_option
 @json_option
 def status(out: Output, run: Path, *, prometheus: bool) -> int:
-    """Show the age of the list, and when each hook last asked. Exit status 1 if a list is missing, frozen or refused."""
+    """Show the age of the list, and when each hook last asked.
+
+    Exit status 1 if a list is missing, frozen or refused, or a hook lets in what the policy wants rejected when gated is
+    down.
+    """
     with GateClient(run) as client:
         if prometheus:
             text = client.ask("metrics")["text"]
@@ -110,7 +135,7 @@ def status(out: Output, run: Path, *, prometheus: bool) -> int:
             return Exit.OK
         found = client.ask("status")
     out.data(found, status_lines(found, out))
-    troubled = any(
+    troubled = any(each["policy"] == "closed" for each in found["disagreements"]) or any(
         not source["known"] or source["frozen"] or source["snapshotRefused"]
         for source in found["sources"].values()
     )
@@ -167,15 +192,32 @@ def explain(
 @click.option(
     "--audit", is_flag=True, help="All that came since the last audit: report what slipped through."
 )
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 3_600),
+    default=0.0,
+    show_default=True,
+    help="Seconds for which an audit waits for a list that is new enough.",
+)
 @_run_option
 @json_option
 def replay(
-    out: Output, name: str, path: Path, wanted: str | None, ref: str, policy: Any, run: Path, *, audit: bool
+    out: Output,
+    name: str,
+    path: Path,
+    wanted: str | None,
+    ref: str,
+    policy: Any,
+    run: Path,
+    *,
+    audit: bool,
+    wait: float,
 ) -> int:
     """Judge commits that are in the repository at PATH already, by what is known now.
 
     With --range: what the rules would have rejected, to try a policy. With --audit: heads that moved since the last audit,
-    whether a hook asked or not; exit status 1 if something slipped through.
+    whether a hook asked or not; exit status 1 if something slipped through. Without a list that feedd confirmed since gated
+    started, nothing is audited and no head is remembered: exit status 6.
     """
     if audit == (wanted is not None):
         raise UsageError("replay: expected one of --range and --audit")
@@ -186,8 +228,8 @@ def replay(
             found = replay_repository(client, repository, name, wanted, ref, text)
             worst: int = Exit.OK
         else:
-            found = audit_repository(client, repository, name)
-            worst = Exit.FAILED if found["slipped"] else Exit.OK
+            found = audit_repository(client, repository, name, wait)
+            worst = Exit.FAILED if found["slipped"] or found["lost"] else Exit.OK
     shown = found["slipped"] if audit else found["findings"]
     lines = [
         f"{each['revision'][:12]} bug {each['bug']}: {each['rule']} ({each['severity']}"
@@ -220,7 +262,9 @@ def resync(out: Output, source: str | None, run: Path, *, accept_drop: bool) -> 
 @click.option("--hours", type=click.FloatRange(0, 720, min_open=True), default=4.0, show_default=True)
 @click.option("--repository", metavar="NAME", help="In this repository alone.")
 @click.option("--source", metavar="NAME", help="The feed's name; the repository's one if left out.")
-@click.option("--revoke", is_flag=True, help="End what lets the bug pass.")
+@click.option(
+    "--revoke", is_flag=True, help="End what lets the bug pass: in --repository alone, or everywhere."
+)
 @_run_option
 @json_option
 def override(
@@ -244,6 +288,7 @@ def override(
             repository=repository,
             source=source,
             revoke=revoke,
+            sudo=os.environ.get("SUDO_USER"),
         )
     if revoke:
         out.data(found, [f"bug {bug}: {found['revoked']} overrides ended"])

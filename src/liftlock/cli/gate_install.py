@@ -11,9 +11,10 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from liftlock.cli.failures import UsageError, VerificationFailedError
 from liftlock.cli.gate_repository import GateRepository
@@ -22,6 +23,23 @@ MARK: Final = "# liftlock: made by `liftlock gate install` or `liftlock push ins
 HOOKS: Final = Path("/usr/local/lib/liftlock-gate")
 SEEN: Final = "canary seen"
 CANARY_TIMEOUT_S: Final = 60
+
+
+def agreed(settings: Mapping[str, Any], name: str, fail: str | None, *, defaults: bool) -> str:
+    """Return what the hook does when gated does not answer: as the policy says, or stricter.
+
+    Raises:
+        UsageError: it would be laxer, or the policy names other repositories and not this one.
+    """
+    if settings["names"] and not settings["named"] and not defaults:
+        raise UsageError(
+            f"{name}: the policy does not name it, only {', '.join(settings['names'])[:500]}: correct --name, or say "
+            "--defaults if its [defaults] are meant"
+        )
+    wanted: str = settings["fail"]
+    if fail == "open" and wanted == "closed":
+        raise UsageError(f'{name}: the policy says fail = "closed": leave --fail out, or change the policy')
+    return fail or wanted
 
 
 def stub(name: str, **values: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 from liftlock.cli.failures import UsageError
 
 TIMEOUT_S: Final = 600
+MAX_KNOWN: Final = 1_000
+"""Known heads in one of Mercurial's revsets: one argument may have 128 KiB."""
 _FORM: Final = r"{node}\0{p2.node}\0{branch}\0{desc}\0\1"
 _NONE: Final = "0" * 40
 
@@ -89,16 +91,26 @@ class GateRepository:
     def commits(self, wanted: str, without: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
         """Yield the commits of `wanted` (a revision or a range) that none of `without` has, as gated takes them."""
         if self.kind == "git":
-            yield from self._git_commits(wanted, [each for each in without if self._has(each)])
+            yield from self._git_commits(wanted, self._present(without))
         else:
             yield from self._changesets(wanted, without)
 
-    def _has(self, revision: str) -> bool:
-        answer = self.run(["cat-file", "--batch-check"], given=revision.encode() + b"\n")
-        return not answer.endswith(b"missing\n")
+    def _present(self, revisions: Iterable[str]) -> list[str]:
+        """Return those that the repository still has: one program for all of them."""
+        asked = list(revisions)
+        answers = self.run(
+            ["cat-file", "--batch-check"], given="".join(f"{each}\n" for each in asked).encode()
+        )
+        return [
+            each
+            for each, answer in zip(asked, answers.splitlines(), strict=True)
+            if not answer.endswith(b" missing")
+        ]
 
     def _git_commits(self, wanted: str, without: Sequence[str]) -> Iterator[dict[str, Any]]:
-        listed = self.run(["rev-list", "--end-of-options", wanted, *(f"^{each}" for each in without), "--"])
+        # The known heads go by standard input: a command line has no room for thousands.
+        given = "".join(f"^{each}\n" for each in without).encode()
+        listed = self.run(["rev-list", "--stdin", "--end-of-options", wanted, "--"], given=given)
         data, at = self.run(["cat-file", "--batch", "--buffer"], given=listed), 0
         while at < len(data):
             line = data.index(b"\n", at)
@@ -113,16 +125,25 @@ class GateRepository:
             at = line + 2 + int(size)
 
     def _changesets(self, wanted: str, without: Iterable[str]) -> Iterator[dict[str, Any]]:
-        known = " + ".join(f"present({each})" for each in without)
-        revset = f"only({wanted}, {known})" if known else wanted
-        for entry in self.run(["log", "-r", revset, "-T", _FORM]).split(b"\0\1")[:-1]:
+        first, *others = self._revsets(wanted, list(without))
+        new = [set(self.run(["log", "-r", each, "-T", "{node}\n"]).split()) for each in others]
+        for entry in self.run(["log", "-r", first, "-T", _FORM]).split(b"\0\1")[:-1]:
             node, second, branch, message = entry.split(b"\0", 3)
+            if not all(node in each for each in new):
+                continue
             yield {
                 "revision": node.decode(),
                 "merge": second.decode() != _NONE,
                 "branch": branch.decode("utf-8", "replace"),
                 "message": message.decode("latin-1"),
             }
+
+    def _revsets(self, wanted: str, known: Sequence[str]) -> list[str]:
+        """Return revsets whose intersection is what none of `known` has, each short enough for a command line."""
+        return [
+            f"only({wanted}, {' + '.join(f'present({each})' for each in known[at : at + MAX_KNOWN])})"
+            for at in range(0, len(known), MAX_KNOWN)
+        ] or [wanted]
 
     def ref_name(self, head: str) -> str:
         """Return what a head of `heads` is called in the policy."""

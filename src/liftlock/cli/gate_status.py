@@ -41,6 +41,10 @@ def status_lines(found: dict[str, Any], out: Output) -> list[str]:
     lines = out.table(["feed", "last contact", "seq", "sensitive", "blocked", "state"], feeds)
     if not found["feedConnected"]:
         lines.append("feedd is not connected")
+    lines += [
+        f"{each['repository']}: its hook fails {each['hook']}, the policy says {each['policy']}: install it again"
+        for each in found["disagreements"]
+    ]
     hooks = [
         [
             each["repository"],

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import structlog
 
 from liftlock.domain.pushes.gate_policy import GatePolicy, RepositoryPolicy
@@ -20,12 +21,16 @@ from liftlock.gate.feeding import Feeding
 from liftlock.gate.knowledge import Knowledge, Source
 from liftlock.gate.metrics import Metrics
 from liftlock.gate.quota import DAY_MS, Quota
-from liftlock.ports.gate_state import Entry, Firing, Hit, Kind
+from liftlock.ports.gate_state import Entry, Firing, Hit, Kind, Passed
 
 _log = structlog.get_logger(__name__)
 MAX_REPOSITORIES: Final = 2_000
 """Names that hooks may make up before firings are no longer remembered for new ones."""
 FIRINGS_EVERY_S: Final = 5.0
+MAX_ALIKE: Final = 20
+"""Entries in an hour about pushes of one actor with the same findings and answer; further ones are only counted."""
+MAX_PUSHES: Final = 2_000
+"""Entries in an hour about one actor's pushes of all kinds."""
 MAX_ENTRIES_AN_HOUR: Final = 200
 """Entries of one actor about what was not decided on: malformed questions, strangers turned away."""
 
@@ -52,10 +57,13 @@ class Desk:
         self.canaries: dict[bytes, float] = {}
         """Tokens of canary pushes that are awaited: token to the monotonic time at which it is forgotten."""
         self.firings: dict[tuple[str, str], Firing] = {}
+        self.installed: dict[str, str] = {}
+        """What hooks do when gated does not answer, as they were installed: repository to open or closed."""
         self._unsaved: set[tuple[str, str]] = set()
         self._uid_of = uid_of
         self._waiting: set[asyncio.Task[None]] = set()
         self._recorded: Counter[str] = Counter()
+        self._folded: Counter[str] = Counter()
         self._hour_began = float("-inf")
         self.take_policy(policy)
 
@@ -84,18 +92,24 @@ class Desk:
         self.firings = {
             (each.repository, each.hook): each for each in await ledger.do(lambda state: state.firings())
         }
+        hooks = await ledger.do(lambda state: state.entries(MAX_REPOSITORIES, "hook"))
+        self.installed = {each.repository: str(each.details.get("fail")) for each in reversed(hooks)}
 
     def feeding(self) -> Feeding:
         """Return what applies the messages of a new connection of feedd."""
         return Feeding(self.knowledge, lambda: self.policy, self.metrics)
 
     def pusher(self, uid: int, repository: str, hello: Mapping[str, str]) -> Pusher:
-        """Return who asks: what a hook says of that counts only from a host's own user."""
+        """Return who asks: what a hook says of that counts only from a host's own user.
+
+        The name of the repository counts never: whoever makes one up must not become another pusher by that.
+        """
+        del repository
         variable = self._adapters.get(uid)
         name = hello.get(f"env.{variable}", "")[:255] if variable else ""
         if name:
             return Pusher(uid, f"{variable}:{name}", name, vouched=True)
-        return Pusher(uid, f"uid {uid} in {repository}", "", vouched=False)
+        return Pusher(uid, f"uid {uid}", "", vouched=False)
 
     def circumstances(self, repository: str, policy: RepositoryPolicy, source: Source) -> Circumstances:
         """Return what holds for a push at this moment."""
@@ -140,21 +154,52 @@ class Desk:
                 _log.error("firings were not written down", error=error.message)
 
     async def record(
-        self, entries: Sequence[Entry], hits: Sequence[Hit] = (), passed: Mapping[str, str] | None = None
+        self, entries: Sequence[Entry], hits: Sequence[Hit] = (), passed: Sequence[Passed] = ()
     ) -> None:
-        """Append to the audit trail; a decision stands even if the disk does not take it, and that is loud."""
+        """Append to the audit trail; a decision stands even if the disk does not take it, and that is loud.
+
+        Repetitions of one actor's pushes are folded: nobody shall push others' entries out of the trail.
+        """
+        kept = [*self._folded_before(), *(entry for entry in entries if self._is_news(entry))]
+        if not kept and not hits and not passed:
+            return
         try:
-            await self.knowledge.ledger.do(lambda state: state.record(entries, hits, passed or {}))
+            await self.knowledge.ledger.do(lambda state: state.record(kept, hits, passed))
         except StorageError as error:
             self.metrics.count("errors_total", kind="audit")
             _log.error("the audit trail was not written", error=error.message, entries=len(entries))
 
-    def record_later(self, entry: Entry) -> None:
-        """Append without waiting. Of one actor so many in an hour: nobody shall push others' entries out of the trail."""
+    def _turn_hour(self) -> None:
         now = self.knowledge.monotonic()
         if now - self._hour_began >= 3_600:
             self._hour_began = now
             self._recorded.clear()
+
+    def _folded_before(self) -> list[Entry]:
+        """Return an entry for each actor of whose pushes some were folded in the hours before this one."""
+        if self.knowledge.monotonic() - self._hour_began < 3_600 or not self._folded:
+            return []
+        folded, self._folded = self._folded, Counter()
+        return [self.entry("push", "", actor, "folded", pushes=count) for actor, count in folded.items()]
+
+    def _is_news(self, entry: Entry) -> bool:
+        if entry.kind != "push" or entry.outcome == "folded":
+            return True
+        self._turn_hour()
+        named = entry.repository if entry.repository in self.policy.repositories else ""
+        found = sorted({(str(each[0]), int(each[3])) for each in entry.details.get("findings", ())})
+        alike = msgspec.json.encode([entry.actor, named, entry.outcome, found]).decode()
+        if self._recorded[alike] < MAX_ALIKE and self._recorded[f"pushes of {entry.actor}"] < MAX_PUSHES:
+            self._recorded[alike] += 1
+            self._recorded[f"pushes of {entry.actor}"] += 1
+            return True
+        self._folded[entry.actor] += 1
+        self.metrics.count("errors_total", kind="audit-folded")
+        return False
+
+    def record_later(self, entry: Entry) -> None:
+        """Append without waiting. Of one actor so many in an hour: nobody shall push others' entries out of the trail."""
+        self._turn_hour()
         self._recorded[entry.actor] += 1
         if self._recorded[entry.actor] > MAX_ENTRIES_AN_HOUR:
             self.metrics.count("errors_total", kind="audit-dropped")

@@ -212,7 +212,7 @@ class FeedDelivery:
             head=place.head,
             floor=place.floor,
             age_ms=int(1000 * (now - health.contacted)) if health.contacted is not None else 0,
-            frozen=health.frozen,
+            frozen=health.code,
             highest_bug=health.highest_bug,
         )
         await self._link.send(Contacted(source=intake.source, contact=contact))

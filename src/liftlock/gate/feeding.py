@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from liftlock.domain.pushes.feed import (
+    FROZEN,
+    MAX_BUG,
+    MAX_SEQ,
     Contact,
     Cursor,
     Record,
@@ -102,8 +105,7 @@ class Feeding:
                 case Contacted(contact=contact):
                     answer = await self._contact(source, contact)
                 case SnapshotBegins(epoch=epoch, head=head, request=request):
-                    self._assembling[source.name] = _Assembly(epoch, head, request)
-                    answer = None
+                    answer = await self._begin(source, _Assembly(epoch, head, request))
                 case SnapshotPart(records=records):
                     answer = await self._part(source, records)
                 case SnapshotEnds(count=count):
@@ -140,10 +142,15 @@ class Feeding:
         return Applied(source=source.name, cursor=found.cursor)
 
     async def _contact(self, source: Source, contact: Contact) -> FromGate:
-        if contact.age_ms < 0 or contact.head < 0 or contact.floor < 0:
-            return await self._refuse(source.name, "a contact with negative numbers")
+        if not all(0 <= each <= MAX_SEQ for each in (contact.age_ms, contact.head, contact.floor)):
+            return await self._refuse(source.name, f"a contact with numbers below 0 or above {MAX_SEQ}")
+        if contact.highest_bug is not None and not 0 <= contact.highest_bug <= MAX_BUG:
+            return await self._refuse(
+                source.name, f"highest_bug {contact.highest_bug}: expected 0 to {MAX_BUG}"
+            )
         if contact.frozen is not None:
-            await self._freeze(source, contact.frozen[:500])
+            code = contact.frozen if contact.frozen in FROZEN else "no-access"
+            await self._freeze(source, code)
             return Applied(source=source.name, cursor=source.cursor)
         why = lost_place(source.cursor, contact)
         if why is not None:
@@ -173,6 +180,12 @@ class Feeding:
         source.frozen = why
         await self._knowledge.ledger.do(lambda state: state.contacted(source.name, None, why, None))
         await self._note(source.name, "frozen", why)
+
+    async def _begin(self, source: Source, assembly: _Assembly) -> FromGate | None:
+        if not 0 <= assembly.head <= MAX_SEQ:
+            return await self._refuse(source.name, f"head {assembly.head}: expected 0 to {MAX_SEQ}")
+        self._assembling[source.name] = assembly
+        return None
 
     async def _part(self, source: Source, records: tuple[Record, ...]) -> FromGate | None:
         assembly = self._assembling.get(source.name)
@@ -237,4 +250,4 @@ class Feeding:
             outcome=outcome,
             details={"why": why},
         )
-        await self._knowledge.ledger.do(lambda state: state.record([entry], [], {}))
+        await self._knowledge.ledger.do(lambda state: state.record([entry], [], ()))

@@ -54,6 +54,8 @@ class Knowledge:
         self.clock = clock
         self.sources: dict[str, Source] = {}
         self.overrides: list[Override] = []
+        self.loaded = float("inf")
+        """Monotonic seconds since when feeds are listened to."""
         self.lock = asyncio.Lock()
         """Held while something is judged by what is known and then changes it."""
 
@@ -71,7 +73,7 @@ class Knowledge:
 
     async def load(self) -> None:
         """Take over what the last process left. A contact that lies in the future says nothing about the age."""
-        now_ms = self.now_ms()
+        now_ms, self.loaded = self.now_ms(), self.monotonic()
         for stored in await self.ledger.do(lambda state: state.feeds()):
             source = self.source(stored.source)
             source.records = dict(stored.records)

@@ -25,14 +25,17 @@ from liftlock.gate.operator_requests import (
     Commit,
     Explain,
     Heads,
+    Installed,
     Overriding,
     Replay,
+    Settings,
 )
 from liftlock.gate.push_session import CANARY, exempt_globs
 from liftlock.ports.gate_state import Override
 
 CANARY_S: Final = 60.0
 MAX_CANARIES: Final = 16
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@$-]{0,63}\Z")
 _TOKEN = re.compile(r"[0-9a-f]{32}\Z")
 
 
@@ -69,6 +72,11 @@ def status(desk: Desk, *, feed_connected: bool) -> dict[str, Any]:
         }
     return {
         "feedConnected": feed_connected,
+        "disagreements": [
+            {"repository": name, "hook": fail, "policy": desk.policy.of(name).fail}
+            for name, fail in sorted(desk.installed.items())
+            if fail != desk.policy.of(name).fail
+        ],
         "sources": sources,
         "firings": [
             {**msgspec.to_builtins(firing), "agoS": max(0.0, (now_ms - firing.at_ms) / 1000)}
@@ -168,29 +176,73 @@ def _findings(
 
 
 async def replay(desk: Desk, request: Replay) -> dict[str, Any]:
-    """Return the findings, and for each commit whether and why it was let in knowingly."""
+    """Return the findings, each with whether an override let it in, and the commits that it let in.
+
+    `notReady`: why the list is nothing to judge the past by, empty if it is.
+    """
     policy = desk.policy if request.policy is None else parse_policy(request.policy)
     findings = _findings(desk, policy, request.repository, request.ref, request.commits)
     revisions = list(dict.fromkeys(finding.revision for finding in findings))
-    passed = await desk.knowledge.ledger.do(lambda state: state.passed(revisions))
+    source = policy.of(request.repository).source
+    let_in = {
+        (each.revision, each.bug, each.rule)
+        for each in await desk.knowledge.ledger.do(
+            lambda state: state.passed(source, request.repository, revisions)
+        )
+    }
+    told = [{**each._asdict(), "passed": (each.revision, each.bug, each.rule) in let_in} for each in findings]
+    refused = {each["revision"] for each in told if each["severity"] == "reject" and not each["passed"]}
     return {
         "commits": len(request.commits),
-        "findings": [finding._asdict() for finding in findings],
-        "passed": passed,
+        "findings": told,
+        "passed": {
+            each["revision"]: "override"
+            for each in told
+            if each["passed"] and each["revision"] not in refused
+        },
+        "notReady": not_ready(desk, request.repository),
         "known": desk.knowledge.source(policy.of(request.repository).source).known,
     }
 
 
+def not_ready(desk: Desk, repository: str) -> str:
+    """Return why nothing can be audited by the list now, or nothing: what it does not know yet would be passed over."""
+    policy, knowledge = desk.policy.of(repository), desk.knowledge
+    source = knowledge.source(policy.source)
+    age = source.age_s(knowledge.monotonic())
+    if not source.known:
+        return "the list of bugs is not there yet"
+    if source.contacted is None or age is None or source.contacted < knowledge.loaded:
+        return "feedd has told nothing since gated started"
+    if source.request is not None:
+        return "a new list is awaited"
+    if age > policy.max_stale_s:
+        return f"the list is {age:.0f} s old, and {policy.max_stale_s} are borne"
+    return ""
+
+
 async def heads(desk: Desk, request: Heads) -> dict[str, Any]:
-    """Return up to where a repository was audited, and patterns of the refs where nothing is looked at."""
+    """Return up to where a repository was audited, since when nothing is known of that if it was lost, and which refs are exempt."""
+    ledger = desk.knowledge.ledger
+    found: dict[str, str] = await ledger.do(lambda state: state.audited(request.repository))
     return {
-        "heads": await desk.knowledge.ledger.do(lambda state: state.audited(request.repository)),
+        "heads": found,
         "exempt": exempt_globs(desk.policy.of(request.repository)),
+        "notReady": not_ready(desk, request.repository),
+        "lostMs": None if found else await ledger.do(lambda state: state.lost_ms()),
     }
 
 
 async def audited(desk: Desk, request: Audited, operator: str) -> dict[str, Any]:
-    """Set those heads, with what slipped through in the audit trail."""
+    """Set those heads, with what slipped through in the audit trail.
+
+    Raises:
+        InputInvalidError: it was audited before, and the list is nothing to audit by: the heads stay.
+    """
+    why = not_ready(desk, request.repository)
+    held: dict[str, str] = await desk.knowledge.ledger.do(lambda state: state.audited(request.repository))
+    if why and held:
+        raise InputInvalidError(f"audited: {request.repository}: {why}")
     entries = [
         desk.entry("slipped", request.repository, operator, "found", **finding) for finding in request.slipped
     ]
@@ -212,13 +264,24 @@ async def override(desk: Desk, request: Overriding, operator: str) -> dict[str, 
         raise InputInvalidError("override: expected a reason: it is written down")
     if not 0 < request.seconds <= MAX_OVERRIDE_S:
         raise InputInvalidError(f"override: expected 1 to {MAX_OVERRIDE_S} seconds, found {request.seconds}")
+    if request.repository is not None and request.repository not in {
+        *desk.policy.repositories,
+        *desk.installed,
+    }:
+        raise InputInvalidError(
+            f"override: no repository {request.repository[:64]!r}: neither the policy names it nor was a hook installed"
+        )
+    if request.sudo is not None and operator == "uid 0" and _USER.match(request.sudo):
+        operator = f"{request.sudo}, by sudo"
     now_ms = knowledge.now_ms()
     details = {"bug": request.bug, "source": source, "reason": request.reason, "seconds": request.seconds}
     entry = desk.entry(
         "override", request.repository or "", operator, "revoked" if request.revoke else "granted", **details
     )
     if request.revoke:
-        ended = await knowledge.ledger.do(lambda state: state.revoke(source, request.bug, now_ms, entry))
+        ended = await knowledge.ledger.do(
+            lambda state: state.revoke(source, request.bug, request.repository, now_ms, entry)
+        )
         knowledge.overrides = await knowledge.ledger.do(lambda state: state.overrides(now_ms))
         return {"revoked": ended}
     granted = await knowledge.ledger.do(
@@ -237,6 +300,22 @@ async def override(desk: Desk, request: Overriding, operator: str) -> dict[str, 
     )
     knowledge.overrides = await knowledge.ledger.do(lambda state: state.overrides(now_ms))
     return {"override": msgspec.to_builtins(granted)}
+
+
+def settings(desk: Desk, request: Settings) -> dict[str, Any]:
+    """Return what holds for a repository when gated does not answer, and whether the policy names it."""
+    return {
+        "fail": desk.policy.of(request.repository).fail,
+        "named": request.repository in desk.policy.repositories,
+        "names": sorted(desk.policy.repositories)[:100],
+    }
+
+
+async def installed(desk: Desk, request: Installed, operator: str) -> dict[str, Any]:
+    """Remember what a hook was told to do when gated does not answer: `status` compares it with the policy."""
+    await desk.record([desk.entry("hook", request.repository, operator, "installed", fail=request.fail)])
+    desk.installed[request.repository] = request.fail
+    return {"disagrees": request.fail != desk.policy.of(request.repository).fail}
 
 
 def canary(desk: Desk, request: Canary) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Source: docs/reference/gate.md#operators
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -95,7 +95,7 @@ class Resynchronise(
 class Overriding(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="override", forbid_unknown_fields=True
 ):
-    """Let one bug pass for a while, or end that."""
+    """Let one bug pass for a while, or end that: with `repository` what holds there alone, else everything."""
 
     bug: int
     reason: str
@@ -103,6 +103,8 @@ class Overriding(
     repository: str | None = None
     source: str | None = None
     revoke: bool = False
+    sudo: str | None = None
+    """Who became root to ask this, as the command says; it counts only from root."""
 
 
 class Canary(
@@ -113,7 +115,35 @@ class Canary(
     token: str
 
 
+class Settings(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="settings", forbid_unknown_fields=True
+):
+    """What the installer needs of the policy: what a hook of this repository does when gated does not answer."""
+
+    repository: str
+
+
+class Installed(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag="installed", forbid_unknown_fields=True
+):
+    """A hook was put into a repository, with this choice for when gated does not answer."""
+
+    repository: str
+    fail: Literal["open", "closed"]
+
+
 Request: TypeAlias = (
-    Status | Figures | Audit | Explain | Replay | Heads | Audited | Resynchronise | Overriding | Canary
+    Status
+    | Figures
+    | Audit
+    | Explain
+    | Replay
+    | Heads
+    | Audited
+    | Resynchronise
+    | Overriding
+    | Canary
+    | Settings
+    | Installed
 )
 Commit = _Commit

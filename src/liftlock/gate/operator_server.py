@@ -6,6 +6,7 @@ Source: docs/reference/gate.md#operators
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, Final, assert_never
 
 import msgspec
@@ -22,10 +23,12 @@ from liftlock.gate.operator_requests import (
     Explain,
     Figures,
     Heads,
+    Installed,
     Overriding,
     Replay,
     Request,
     Resynchronise,
+    Settings,
     Status,
 )
 from liftlock.gate.peers import peer_uid
@@ -34,6 +37,11 @@ from liftlock.values.json import decode_as
 _log = structlog.get_logger(__name__)
 IDLE_S: Final = 60.0
 MAX_OPEN: Final = 32
+"""Connections of operators; strangers do not count."""
+MAX_STRANGERS: Final = 16
+"""Strangers who are told why at the same time; more are cut off."""
+_STRANGERS_S: Final = 2.0
+_STRANGERS_BYTES: Final = 65_536
 _encode = msgspec.json.Encoder().encode
 
 
@@ -44,12 +52,24 @@ class OperatorServer:
         self._desk = desk
         self._feed = feed
         self._open = 0
+        self._strangers = 0
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
-        self._open += 1
         try:
             uid = peer_uid(writer.transport)
+            if not self._is_operator(uid):
+                await self._turn_away(reader, writer, uid)
+                return
+            await self._serve(reader, writer, uid)
+        except (ConnectionError, TimeoutError, ValueError, AuthenticationFailedError):
+            return
+        finally:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, uid: int) -> None:
+        self._open += 1
+        try:
             while True:
                 async with asyncio.timeout(IDLE_S):
                     line = await reader.readline()
@@ -57,11 +77,26 @@ class OperatorServer:
                     return
                 writer.write(_encode(await self._answer(uid, line)) + b"\n")
                 await writer.drain()
-        except (ConnectionError, TimeoutError, ValueError, AuthenticationFailedError):
-            return
         finally:
             self._open -= 1
-            writer.close()
+
+    async def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, uid: int) -> None:
+        """Say why to somebody who may not ask, whatever the question is: of it only a little is read."""
+        self._desk.metrics.count("errors_total", kind="foreign-operator")
+        if self._strangers >= MAX_STRANGERS:
+            writer.transport.abort()
+            return
+        self._strangers += 1
+        try:
+            self._desk.record_later(self._desk.entry("operator", "", f"uid {uid}", "turned-away"))
+            await _first_line(reader)
+            if isinstance(writer.transport, asyncio.Transport):
+                writer.transport.pause_reading()
+            why = RefusedError(f"uid {uid} is no operator of the gate: the policy names who is")
+            writer.write(_encode({"error": {"code": why.code, "message": why.message}}) + b"\n")
+            await writer.drain()
+        finally:
+            self._strangers -= 1
 
     async def _answer(self, uid: int, line: bytes) -> dict[str, Any]:
         try:
@@ -74,10 +109,11 @@ class OperatorServer:
             _log.exception("an operator's request failed")
             return {"error": {"code": "InternalServerError", "message": "gated failed; its log says why"}}
 
+    def _is_operator(self, uid: int) -> bool:
+        return uid == 0 or uid in self._desk.operators
+
     def _admit(self, uid: int) -> None:
-        if uid != 0 and uid not in self._desk.operators:
-            self._desk.metrics.count("errors_total", kind="foreign-operator")
-            self._desk.record_later(self._desk.entry("operator", "", f"uid {uid}", "turned-away"))
+        if not self._is_operator(uid):  # the policy has changed since it connected
             raise RefusedError(f"uid {uid} is no operator of the gate: the policy names who is")
         if self._open > MAX_OPEN:
             raise RefusedError("too many operators at the same time: try again")
@@ -92,11 +128,15 @@ class OperatorServer:
                 return answers.explain(self._desk, request)
             case Canary():
                 return answers.canary(self._desk, request)
+            case Settings():
+                return answers.settings(self._desk, request)
             case _:
                 return await self._do_with_state(request, operator)
 
     async def _do_with_state(
-        self, request: Audit | Replay | Heads | Audited | Resynchronise | Overriding, operator: str
+        self,
+        request: Audit | Replay | Heads | Audited | Resynchronise | Overriding | Installed,
+        operator: str,
     ) -> dict[str, Any]:
         match request:
             case Audit():
@@ -111,6 +151,8 @@ class OperatorServer:
                 found = await self._resync(request, operator)
             case Overriding():
                 found = await answers.override(self._desk, request, operator)
+            case Installed():
+                found = await answers.installed(self._desk, request, operator)
             case _:
                 assert_never(request)
         return found
@@ -125,3 +167,15 @@ class OperatorServer:
         await self._desk.record([entry])
         self._feed.demand(name, "an operator asked for it")
         return {"source": name, "asked": True, "feedConnected": self._feed.connected_now}
+
+
+async def _first_line(reader: asyncio.StreamReader) -> None:
+    """Wait for the end of a stranger's question, for a moment and a few bytes at most."""
+    read = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_STRANGERS_S):
+            while read < _STRANGERS_BYTES:
+                piece = await reader.read(4_096)
+                read += len(piece)
+                if not piece or b"\n" in piece:
+                    break

@@ -17,7 +17,7 @@ from liftlock.domain.pushes.verdict import Finding, Outcome, Verdict, Wording, j
 from liftlock.errors import MalformedPayloadError
 from liftlock.gate.commits import Commits
 from liftlock.gate.desk import Desk, Pusher
-from liftlock.ports.gate_state import Entry, Hit
+from liftlock.ports.gate_state import Entry, Hit, Passed
 
 _log = structlog.get_logger(__name__)
 CANARY: Final = b"liftlock-canary-"
@@ -258,11 +258,11 @@ class PushSession:
             desk.metrics.count("quota_alerts_total")
             _log.warning("a pusher asked about too many sensitive bugs", pusher=self.pusher.key)
             entries.append(desk.entry("quota", self.repository, self.pusher.key, "exceeded"))
-        passed = (
-            {}
-            if verdict.outcome == "reject"
-            else {each.revision: f"{each.severity}: {each.rule} {each.relaxed}".strip() for each in findings}
-        )
+        passed = [
+            Passed(self.repository, each.revision, each.bug, each.rule, entries[0].at_ms)
+            for each in findings
+            if each.relaxed == "override" and verdict.outcome != "reject"
+        ]
         self._writing = desk.knowledge.ledger.begin(desk.record(entries, hits, passed))
         if self._writing is None:
             desk.metrics.count("errors_total", kind="audit-dropped")

@@ -25,7 +25,9 @@ class Quota:
         """Return what is new to the pusher, now counted; None if that would be too much, and nothing is counted."""
         shown = {bug: at for bug, at in self._shown.get(pusher, {}).items() if at > now_ms - DAY_MS}
         new = [bug for bug in dict.fromkeys(bugs) if bug not in shown]
-        self._shown[pusher] = shown
+        self._shown.pop(pusher, None)
+        if shown or new:
+            self._shown[pusher] = shown
         if len(shown) + len(new) > limit:
             return None
         shown.update(dict.fromkeys(new, now_ms))

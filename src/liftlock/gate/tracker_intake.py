@@ -51,6 +51,9 @@ class Health:
 
     contacted: float | None = None
     frozen: str | None = None
+    """Why the list is frozen, in the tracker's words: for feedd's own log alone."""
+    code: str | None = None
+    """The same as the gate may learn it: one of `feed.FROZEN`."""
     highest_bug: int | None = None
 
 
@@ -93,7 +96,7 @@ class TrackerIntake:
                 await self.round()
             except TrackerAccessError as error:
                 self.counts["refusals"] += 1
-                self._freeze(error.message)
+                self._freeze(error.message, str(error.details.get("code", "no-access")))
             except TrackerUnavailableError as error:
                 self.counts["failures"] += 1
                 _log.warning("the tracker does not answer", source=self.source, error=error.message)
@@ -172,10 +175,10 @@ class TrackerIntake:
         self.health = Health(contacted=asyncio.get_running_loop().time(), highest_bug=highest)
         self.moved.set()
 
-    def _freeze(self, why: str) -> None:
+    def _freeze(self, why: str, code: str) -> None:
         if self.health.frozen != why:
             _log.error("the list is frozen: it can't be believed to be complete", source=self.source, why=why)
-        self.health.frozen = why
+        self.health.frozen, self.health.code = why, code
         self._due.pop("canary", None)
         self.moved.set()
 
@@ -189,7 +192,9 @@ class TrackerIntake:
             or not state.readable
             or not assess(self.settings.selectors, canary, 0, state).sensitive
         ):
-            raise TrackerAccessError(f"the canary, bug {canary}, is not seen as sensitive")
+            raise TrackerAccessError(
+                f"the canary, bug {canary}, is not seen as sensitive", code="canary-not-seen"
+            )
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = asyncio.get_running_loop().time()

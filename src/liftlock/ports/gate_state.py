@@ -60,6 +60,16 @@ class Hit(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class Passed(msgspec.Struct, frozen=True):
+    """A commit was let in by an override, against a rule and in spite of a bug. Whoever asked named the commit."""
+
+    repository: str
+    revision: str
+    bug: int
+    rule: str
+    at_ms: int
+
+
 class Firing(msgspec.Struct, frozen=True, kw_only=True):
     """When a hook of a repository last asked, and what it was told."""
 
@@ -97,12 +107,12 @@ class GateState(Protocol):
         """Store an override with its audit entry and return it with its number."""
         ...
 
-    def revoke(self, source: str, bug: int, now_ms: int, entry: Entry) -> int:
-        """End what holds for a bug and return how many overrides that were."""
+    def revoke(self, source: str, bug: int, repository: str | None, now_ms: int, entry: Entry) -> int:
+        """End what holds for a bug in this repository alone (None: anywhere); return how many overrides that were."""
         ...
 
-    def record(self, entries: Sequence[Entry], hits: Sequence[Hit], passed: Mapping[str, str]) -> None:
-        """Append to the audit trail; `passed`: commits with findings that were let in, and why."""
+    def record(self, entries: Sequence[Entry], hits: Sequence[Hit], passed: Sequence[Passed]) -> None:
+        """Append to the audit trail, with what was shown and let in; of the last, what is old or too much is dropped."""
         ...
 
     def entries(self, limit: int, kind: str | None) -> list[Entry]:
@@ -113,8 +123,8 @@ class GateState(Protocol):
         """Return what pushers were shown after a time."""
         ...
 
-    def passed(self, revisions: Sequence[str]) -> dict[str, str]:
-        """Return those of the commits that were let in knowingly, and why."""
+    def passed(self, source: str, repository: str, revisions: Sequence[str]) -> list[Passed]:
+        """Return what overrides let in of these commits: only where such an override was in force at that time."""
         ...
 
     def fired(self, firings: Sequence[Firing]) -> None:
@@ -126,7 +136,11 @@ class GateState(Protocol):
         ...
 
     def audited(self, repository: str) -> dict[str, str]:
-        """Return the head of each ref up to which a repository was audited."""
+        """Return the head of each ref up to which a repository was audited. They outlive damage to all the rest."""
+        ...
+
+    def lost_ms(self) -> int | None:
+        """Return when a damaged state was last put aside, or None if that never happened."""
         ...
 
     def set_audited(

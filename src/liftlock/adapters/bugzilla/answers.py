@@ -12,8 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from liftlock.domain.pushes.bug_state import BugState, FlagStatus, Patch, PatchKind
+from liftlock.domain.pushes.feed import MAX_SEQ
 from liftlock.domain.pushes.tracker_event import ALL_BUGS, parse_event
 from liftlock.domain.pushes.tracker_page import Page
+from liftlock.errors import MalformedPayloadError
 from liftlock.ports.tracker import Changed, TrackerUnavailableError
 
 _REQUEST = re.compile(r"text/x-[a-z0-9.-]+-request\Z")
@@ -79,8 +81,11 @@ def feed_page(source: str, answer: Mapping[str, Any]) -> Page:
             )
             for row in rows
         )
-        return Page(epoch=epoch, head=int(answer["head"]), floor=int(answer["floor"]), events=events)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        head, floor = int(answer["head"]), int(answer["floor"])
+        if not (0 <= head <= MAX_SEQ and 0 <= floor <= MAX_SEQ):
+            raise TrackerUnavailableError(f"head {head}, floor {floor}: expected 0 to {MAX_SEQ}")
+        return Page(epoch=epoch, head=head, floor=floor, events=events)
+    except (KeyError, TypeError, AttributeError, ValueError, MalformedPayloadError) as error:
         raise TrackerUnavailableError(f"the tracker's page of events is not understood: {error!r}") from error
 
 

@@ -12,7 +12,7 @@ import apsw
 
 from liftlock.errors import StorageError
 
-VERSION: Final = 1
+VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE feed (source TEXT PRIMARY KEY, epoch TEXT, seq INTEGER, contacted_ms INTEGER, frozen TEXT,
   highest_bug INTEGER) STRICT;
@@ -25,12 +25,17 @@ CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL
 CREATE INDEX audit_kind ON audit (kind, id);
 CREATE TABLE hit (pusher TEXT NOT NULL, bug INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (pusher, bug)) STRICT,
   WITHOUT ROWID;
-CREATE TABLE passed (revision TEXT PRIMARY KEY, why TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE fired (repository TEXT NOT NULL, hook TEXT NOT NULL, at_ms INTEGER NOT NULL, outcome TEXT NOT NULL,
   pushes INTEGER NOT NULL, PRIMARY KEY (repository, hook)) STRICT, WITHOUT ROWID;
 CREATE TABLE audited (repository TEXT NOT NULL, ref TEXT NOT NULL, head TEXT NOT NULL, at_ms INTEGER NOT NULL,
   PRIMARY KEY (repository, ref)) STRICT, WITHOUT ROWID;
 """
+_PASSED: Final = """
+CREATE TABLE passed (repository TEXT NOT NULL, revision TEXT NOT NULL, bug INTEGER NOT NULL, rule TEXT NOT NULL,
+  at_ms INTEGER NOT NULL, PRIMARY KEY (repository, revision, bug, rule)) STRICT, WITHOUT ROWID;
+CREATE INDEX passed_at ON passed (at_ms);
+"""
+_FROM_1: Final = f"DROP TABLE passed; {_PASSED}"
 
 
 def open_or_quarantine(path: Path, now_ms: int) -> tuple[apsw.Connection, Path | None]:
@@ -60,9 +65,10 @@ def _open(path: Path) -> apsw.Connection:
     try:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
-        if connection.execute("PRAGMA user_version").get == 0:
+        change = {0: _SCHEMA + _PASSED, 1: _FROM_1}.get(connection.execute("PRAGMA user_version").get)
+        if change is not None:
             with connection:
-                connection.execute(_SCHEMA)
+                connection.execute(change)
                 connection.execute(f"PRAGMA user_version={VERSION}")
         _check(connection, path)
     except BaseException:

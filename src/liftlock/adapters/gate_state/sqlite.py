@@ -10,15 +10,19 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import apsw
 import msgspec
 
+from liftlock.adapters.gate_state.heads import AuditedHeads, last_put_aside
 from liftlock.adapters.gate_state.opening import open_or_quarantine
 from liftlock.domain.pushes.feed import BLOCKING, Cursor, Record
 from liftlock.errors import MalformedPayloadError, StorageError
-from liftlock.ports.gate_state import Entry, Firing, Hit, Override, StoredFeed
+from liftlock.ports.gate_state import Entry, Firing, Hit, Override, Passed, StoredFeed
 from liftlock.values import json
 
 P = ParamSpec("P")
 T = TypeVar("T")
 KEPT_ENTRIES: Final = 1_000_000
+KEPT_PASSED: Final = 100_000
+PASSED_MS: Final = 30 * 86_400_000
+"""An audit excuses no commit that was let in longer ago."""
 _UPSERT: Final = (
     "INSERT OR REPLACE INTO record (source, bug, seq, reason, uplift, closed) VALUES (?, ?, ?, ?, ?, ?)"
 )
@@ -48,6 +52,7 @@ class SqliteGateState:
     """Implements `ports.gate_state.GateState`. `quarantined`: where a corrupt file was put when this one was opened."""
 
     def __init__(self, path: Path, now_ms: int) -> None:
+        self._path, self._heads = path, AuditedHeads(path)
         self._connection, self.quarantined = open_or_quarantine(path, now_ms)
 
     @_guarded
@@ -143,26 +148,45 @@ class SqliteGateState:
         return msgspec.structs.replace(override, id=rows[0][0])
 
     @_guarded
-    def revoke(self, source: str, bug: int, now_ms: int, entry: Entry) -> int:
+    def revoke(self, source: str, bug: int, repository: str | None, now_ms: int, entry: Entry) -> int:
         with self._connection:
             self._append(entry)
             rows = self._rows(
-                "UPDATE override SET until_ms = ?1 WHERE source = ?2 AND bug = ?3 AND until_ms > ?1 RETURNING id",
+                "UPDATE override SET until_ms = ?1 WHERE source = ?2 AND bug = ?3 AND until_ms > ?1 "
+                "AND (?4 IS NULL OR repository = ?4) RETURNING id",
                 now_ms,
                 source,
                 bug,
+                repository,
             )
         return len(rows)
 
     @_guarded
-    def record(self, entries: Sequence[Entry], hits: Sequence[Hit], passed: Mapping[str, str]) -> None:
+    def record(self, entries: Sequence[Entry], hits: Sequence[Hit], passed: Sequence[Passed]) -> None:
         with self._connection:
             for entry in entries:
                 self._append(entry)
             for hit in hits:
                 self._rows("INSERT OR REPLACE INTO hit VALUES (?, ?, ?)", hit.pusher, hit.bug, hit.at_ms)
-            for revision, why in passed.items():
-                self._rows("INSERT OR REPLACE INTO passed VALUES (?, ?)", revision, why)
+            for each in passed:
+                self._pass(each)
+            if passed:
+                self._rows("DELETE FROM passed WHERE at_ms <= ?", passed[-1].at_ms - PASSED_MS)
+                self._rows(
+                    "DELETE FROM passed WHERE at_ms < "
+                    "(SELECT at_ms FROM passed ORDER BY at_ms DESC LIMIT 1 OFFSET ?)",
+                    KEPT_PASSED - 1,
+                )
+
+    def _pass(self, passed: Passed) -> None:
+        self._rows(
+            "INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?, ?)",
+            passed.repository,
+            passed.revision,
+            passed.bug,
+            passed.rule,
+            passed.at_ms,
+        )
 
     def _append(self, entry: Entry) -> None:
         rows = self._rows(
@@ -197,11 +221,19 @@ class SqliteGateState:
         return [Hit(*row) for row in self._rows("SELECT pusher, bug, at_ms FROM hit")]
 
     @_guarded
-    def passed(self, revisions: Sequence[str]) -> dict[str, str]:
-        found = {}
+    def passed(self, source: str, repository: str, revisions: Sequence[str]) -> list[Passed]:
+        found = []
         for revision in revisions:
-            for row in self._rows("SELECT why FROM passed WHERE revision = ?", revision):
-                found[revision] = row[0]
+            rows = self._rows(
+                "SELECT repository, revision, bug, rule, at_ms FROM passed WHERE repository = ?1 AND revision = ?2 "
+                "AND EXISTS (SELECT 1 FROM override WHERE source = ?3 AND override.bug = passed.bug AND "
+                "(override.repository IS NULL OR override.repository = ?1) AND override.at_ms <= passed.at_ms AND "
+                "passed.at_ms < override.until_ms)",
+                repository,
+                revision,
+                source,
+            )
+            found += [Passed(*row) for row in rows]
         return found
 
     @_guarded
@@ -229,7 +261,12 @@ class SqliteGateState:
 
     @_guarded
     def audited(self, repository: str) -> dict[str, str]:
-        return dict(self._rows("SELECT ref, head FROM audited WHERE repository = ?", repository))
+        rows = self._rows("SELECT ref, head FROM audited WHERE repository = ?", repository)
+        return dict(rows) if rows else self._heads.of(repository)
+
+    @_guarded
+    def lost_ms(self) -> int | None:
+        return last_put_aside(self._path)
 
     @_guarded
     def set_audited(
@@ -241,6 +278,7 @@ class SqliteGateState:
                 self._rows("INSERT INTO audited VALUES (?, ?, ?, ?)", repository, ref, head, at_ms)
             for entry in entries:
                 self._append(entry)
+        self._heads.put(repository, heads)
 
     @_guarded
     def close(self) -> None:

@@ -16,18 +16,21 @@ from liftlock.domain.pushes.feed import MAX_BUG
 MAX_REFERENCES: Final = 64
 """Different bugs that one message can name; more are not read."""
 
-_GAP = rb"\s{0,8}"
-_MARK = rb"(?:[#:=-]" + _GAP + rb"){0,2}"
-_NUMBER = rb"#?[0-9]{1,18}(?![0-9a-z_])"
+_GAP = rb"[\s\x80-\xff]*+"
+"""Spaces of any encoding: what is not ASCII can be a space, a dash or a quotation mark, and is taken for one."""
+_BETWEEN = rb"(?:[\s\x80-\xff#:=()\[\]{}<>\"'`_/*~|+-]|\.(?=[0-9]{4}))*+"
+_WORDS = rb"(?:(?:numbers?|num|nos?|nr|ids?)\b\.?" + _BETWEEN + rb")?+"
+_NUMBER = rb"#?(?:[0-9]{1,18}(?![0-9a-z])|[0-9]{5,18}(?![0-9]))"
 _AND = (
-    rb"(?:[,;/&+]" + _GAP + rb"(?:and\b" + _GAP + rb")?|(?:and|or)\b" + _GAP + rb")(?:bugs?\b" + _GAP + rb")?"
+    rb"(?:" + _GAP + rb"(?:[,;/&+|]" + _GAP + rb"(?:and\b" + _GAP + rb")?+|(?:and|or)\b" + _GAP + rb")"
+    rb"(?:bugs?\b" + _GAP + rb")?+|[ \t\x80-\xff]++)"
 )
-_LIST = rb"(?:" + _GAP + _AND + _NUMBER + rb")*"
-_LONG_LIST = rb"(?:" + _GAP + _AND + rb"(?=#?[0-9]{4})" + _NUMBER + rb")*"
-_BUGS = rb"bugs" + _GAP + _MARK + _NUMBER + _LIST
-_BUG = rb"bug" + _GAP + _MARK + _NUMBER + _LONG_LIST
+_LIST = rb"(?:" + _AND + _NUMBER + rb")*+"
+_LONG_LIST = rb"(?:" + _AND + rb"(?=#?[0-9]{4})" + _NUMBER + rb")*+"
+_BUGS = rb"bugs" + _BETWEEN + _WORDS + _NUMBER + _LIST
+_BUG = rb"bug(?:zilla|zil\.la)?" + _BETWEEN + _WORDS + _NUMBER + _LONG_LIST
 _B = rb"b=" + _NUMBER + _LONG_LIST
-_LINK = rb"show_bug\.cgi\?(?:[\w=.%-]{1,200}&){0,8}id=([0-9]{1,18})(?![0-9a-z_])"
+_LINK = rb"show_bug\.cgi\?(?:[^\s?]{0,200}?[&;])?id(?:=|%3d)([0-9]{1,18})(?![0-9])"
 _FIX = rb"fix(?:es|ed)?" + _GAP + rb"for" + _GAP + _NUMBER + rb"(?!\.[0-9])"
 # Of lower-case text, and without a look behind: a pattern that starts with plain letters is searched several times faster.
 _REFERENCE = re.compile(b"|".join([_BUGS, _BUG, _B, _LINK, _FIX]))
@@ -36,7 +39,7 @@ _NUMBERS = re.compile(rb"[1-9][0-9]{0,7}")
 """Every number of a bug is one of these, and longer ones fall into several: no bug is missed."""
 _WORD = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz_")
 _QUERY = frozenset(b"?&")
-_NO_BUG = re.compile(rb"(?:^|[-,;:.(\[])[\s(\[]{0,8}no[\s-]{0,8}bug\b(?!" + _GAP + _MARK + _NUMBER + rb")")
+_NO_BUG = re.compile(rb"[\s(\[]*+no[\s-]{0,8}bug\s*+(?:[^\w\s]|\Z)")
 
 
 def may_refer(lowered: bytes) -> bool:
@@ -50,8 +53,8 @@ def may_name(message: bytes, bugs: Set[int]) -> bool:
 
 
 def says_no_bug(subject: bytes) -> bool:
-    """Whether the lower-case subject says, at its beginning or after a punctuation mark, that there is no bug."""
-    return b"no" in subject and _NO_BUG.search(subject) is not None
+    """Whether the lower-case subject begins with "no bug" and a punctuation mark. It counts only where no bug is named."""
+    return _NO_BUG.match(subject) is not None
 
 
 def references(lowered: bytes) -> tuple[int, ...]:
@@ -60,18 +63,25 @@ def references(lowered: bytes) -> tuple[int, ...]:
     A list after `bugs` may hold any numbers, after `bug` only numbers of at least four digits ("bug 123456, 2 files"
     names one). Zero and numbers above `MAX_BUG` are no bugs.
     """
-    found: dict[int, None] = {}
+    return references_around(lowered, len(lowered))[0]
+
+
+def references_around(lowered: bytes, border: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the bugs whose naming begins before `border`, and the others from there on; each as `references` does."""
+    before: dict[int, None] = {}
+    after: dict[int, None] = {}
     match = _REFERENCE.search(lowered)
-    while match is not None and len(found) < MAX_REFERENCES:
+    while match is not None:
         if _stands_alone(lowered, match.start()):
+            found = before if match.start() < border else after
             for digits in [match[1]] if match[1] is not None else _DIGITS.findall(match[0]):
                 number = int(digits)
-                if 0 < number <= MAX_BUG:
+                if 0 < number <= MAX_BUG and len(found) < MAX_REFERENCES and number not in before:
                     found.setdefault(number)
             match = _REFERENCE.search(lowered, match.end())
         else:
             match = _REFERENCE.search(lowered, match.start() + 1)
-    return tuple(found)[:MAX_REFERENCES]
+    return tuple(before), tuple(after)
 
 
 def _stands_alone(lowered: bytes, at: int) -> bool:

@@ -25,10 +25,15 @@ NOT_SENSITIVE: Final = frozenset({"ordinary", "exempt"})
 
 MAX_BUG: Final = 10**8 - 1
 """The greatest number that is taken for a bug."""
+MAX_SEQ: Final = 2**63 - 1
+"""The greatest number of an event: more can't be stored."""
 MAX_UPLIFTS: Final = 64
 MAX_NAME: Final = 255
 BRAKE_FROM: Final = 10
 """A list of fewer sensitive bugs may shrink as it likes."""
+
+FROZEN: Final = frozenset({"no-access", "canary-not-seen"})
+"""Why a list is not to be believed to be complete: a code. The tracker's own words never cross."""
 
 Step = Literal["apply", "duplicate", "gap", "resync"]
 
@@ -70,7 +75,7 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `head`: its newest sequence number; `floor`: the oldest event that it still has (0: nothing was purged); `age_ms`: how
     long ago it answered; `frozen`: why the records are no longer to be believed to be complete, such as a bot that lost
-    its group, or None; `highest_bug`: the greatest number in use, or None where the tracker does not say.
+    its group (one of `FROZEN`), or None; `highest_bug`: the greatest number in use, or None where the tracker does not say.
     """
 
     epoch: str
@@ -105,8 +110,8 @@ def defect(record: Record) -> str | None:
     """Return what is wrong with a record, or None."""
     if not 0 < record.bug <= MAX_BUG:
         return f"bug {record.bug}: expected 1 to {MAX_BUG}"
-    if record.seq < 0:
-        return f"bug {record.bug}: seq {record.seq} is negative"
+    if not 0 <= record.seq <= MAX_SEQ:
+        return f"bug {record.bug}: seq {record.seq}: expected 0 to {MAX_SEQ}"
     if record.blocked != (record.reason in BLOCKING):
         return f"bug {record.bug}: blocked={record.blocked} contradicts the reason {record.reason}"
     if len(record.uplift) > MAX_UPLIFTS or any(not 0 < len(name) <= MAX_NAME for name in record.uplift):

@@ -63,18 +63,20 @@ class RepositoryPolicy(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"
     def uplift_flags(self, refs: Iterable[str]) -> tuple[str, ...]:
         """Return the flags that a bug needs to land on all of these refs (`refs/heads/beta`, or a Mercurial branch)."""
         found = {
-            flag: None
-            for ref in refs
-            for pattern, flag in self.uplift.items()
-            if fnmatchcase(ref, pattern) or fnmatchcase(ref.removeprefix("refs/heads/"), pattern)
+            flag: None for ref in refs for pattern, flag in self.uplift.items() if _matches(ref, pattern)
         }
         return tuple(found)
 
     def exempts(self, refs: Iterable[str]) -> bool:
         """Whether nothing that lands there is looked at: each of the refs is exempt."""
         return bool(self.exempt_refs) and all(
-            any(fnmatchcase(ref, pattern) for pattern in self.exempt_refs) for ref in refs
+            any(_matches(ref, pattern) for pattern in self.exempt_refs) for ref in refs
         )
+
+
+def _matches(ref: str, pattern: str) -> bool:
+    """Whether the full or the short name of a ref fits."""
+    return fnmatchcase(ref, pattern) or fnmatchcase(ref.removeprefix("refs/heads/"), pattern)
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -206,6 +208,11 @@ def _checked(policy: GatePolicy, what: str) -> GatePolicy:
     ]
     for name, each in {"": policy.default, **policy.repositories}.items():
         bounds.append((f"repository {name}: max-stale-s".replace(" :", ":"), each.max_stale_s, 1, 604_800))
+        if each.source not in {*policy.feed, RepositoryPolicy().source}:
+            raise InputInvalidError(
+                f"{what}: {f'repository {name}' if name else 'defaults'}: source {each.source!r}: there is no table "
+                f"[feed.{each.source}]"
+            )
     for name, feed in policy.feed.items():
         bounds.append((f"feed.{name}.canary", feed.canary or 1, 1, MAX_BUG))
         bounds.append((f"feed.{name}.ahead", feed.ahead, 0, MAX_BUG))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, NamedTuple
 
-from liftlock.domain.pushes.bug_references import may_refer, references, says_no_bug
+from liftlock.domain.pushes.bug_references import may_refer, references_around, says_no_bug
 
 MAX_MESSAGE: Final = 1_048_576
 """Bytes of a message that are read."""
@@ -32,49 +32,58 @@ class Message(NamedTuple):
 SILENT: Final = Message((), (), (), "forward", closed_on_purpose=False)
 """What a message that names no bug amounts to."""
 
-_APPROVAL = re.compile(rb"(?<![\w?&/.=<-])a=[<\[(\"']{0,2}([A-Za-z#@~|][^\s,;\"'<>()\[\]]{0,99})")
+_APPROVAL = re.compile(
+    rb"(?<![\w?&/.=<`${-])a=[<\[(\"']{0,2}"
+    rb"((?<=<)[^\s<>]{1,99}(?=>)|[A-Za-z#@~|][\w\x80-\xff.@#~|:-]{0,99}(?=[\s,;!>)\]\"']|\Z))"
+)
+_CALL = re.compile(rb"\w\([^()\n]{0,300}\)")
+"""Code such as `f(x, a=value)`, in which nobody approves of anything."""
 _CLOSED = re.compile(rb"(?<!\w)CLOSEDBUG(?!\w)")
 _TAGS = re.compile(rb"\s*(?:\[[^\]\n]{0,40}\]\s*){0,4}")
 _BUG_PREFIX = re.compile(
-    rb"(?:bugs?[\s#:-]{0,8}[0-9]{1,18}(?:[\s,&]{0,8}(?:and\b)?[\s#]{0,8}[0-9]{1,18}){0,8}|no[\s-]{0,4}bug)\s{0,8}[-:,.]*\s{0,8}",
+    rb"(?:bugs?[\s\x80-\xff#:=()\[\]_-]{0,16}[0-9]{1,18}(?:[\s,&\x80-\xff]{0,8}(?:and\b)?[\s#]{0,8}[0-9]{1,18}){0,8}"
+    rb"|no[\s-]{0,4}bug)[\s\])\x80-\xff]{0,8}[-:,.]*[\s\x80-\xff]{0,8}",
     re.IGNORECASE,
 )
-_BACK_OUT = re.compile(rb"back(?:ed|ing|s)?[\s-]{0,4}outs?\b[\s:]{0,8}", re.IGNORECASE)
-_REVERT = re.compile(rb"(?:revert(?:s|ed|ing)?)\b[\s:]{0,8}", re.IGNORECASE)
-_REVERT_OF_COMMIT = re.compile(
-    rb"(?:revert(?:s|ed|ing)?)\b[\s:]{0,8}(?=[\"']|(?:changesets?|commits?|revisions?)\b|[0-9a-f]{7,40}\b)",
+_VERB = rb"(?:back(?:ed|ing|s)?[\s-]{0,4}outs?|revert(?:s|ed|ing)?)\b[\s:]{0,8}"
+_HASH = rb"(?=[a-f]{0,39}[0-9])[0-9a-f]{7,40}\b"
+_WHAT = rb"(?:changesets?|commits?|revisions?|csets?)\b"
+_TURNS = re.compile(_VERB, re.IGNORECASE)
+_TAKES_BACK = re.compile(
+    _VERB + rb"(?=(?:of\s{1,8})?(?:the\s{1,8})?(?:[\"'`]|\xe2\x80[\x98\x9c]|[0-9]{1,4}\s{1,8}" + _WHAT + rb"|"
+    rb"(?:" + _WHAT + rb"[\s:#(]{0,8})?" + _HASH + rb"|bugs?[\s#:(\[-]{0,8}[0-9]))",
     re.IGNORECASE,
 )
-_AGAIN = re.compile(rb"(?:re-?apply|re-?land)(?:ed|ing|s)?\b", re.IGNORECASE)
 _FILLER = re.compile(
     rb"[\s\"'(:\[]{0,8}(?:(?:of|the|commit|changeset|[0-9a-f]{7,40})\b[\s\"'(:]{0,8}){0,4}", re.IGNORECASE
 )
+_END_OF_PARAGRAPH = re.compile(rb"\n[ \t\r\f\v]*+\n")
 _MAX_NESTING: Final = 16
 
 
-def split(message: bytes) -> tuple[bytes, bytes]:
-    """Return the first line that is not empty, and what follows it."""
-    subject, _, body = message[:MAX_MESSAGE].lstrip(b"\r\n\t ").partition(b"\n")
-    return subject, body
+def border(message: bytes) -> int:
+    """Return where the subject ends: with the first paragraph, for it may be broken into lines anywhere."""
+    found = _END_OF_PARAGRAPH.search(message, len(message) - len(message.lstrip()))
+    return found.start() if found else len(message)
 
 
 def direction_of(subject: bytes) -> Direction:
     """Return whether a commit of this subject takes something back.
 
-    Each "back out" or "revert" turns the meaning of what follows it: a revert of a revert brings the change back. After
-    "Bug 1 - " a plain "Revert to the old layout" is a change like any other; it counts only before a commit.
+    "Back out" or "revert" does so only right before a commit, a count of them, a quotation or a bug: "Back out of the loop
+    early" is a change like any other. Each further one turns the meaning again: a revert of a revert brings it back.
     """
-    rest = subject[_match_end(_TAGS, subject, 0) :]
-    prefix = _match_end(_BUG_PREFIX, rest, 0)
-    backwards, at, revert = False, prefix, _REVERT_OF_COMMIT if prefix else _REVERT
+    at = _match_end(_TAGS, subject, 0)
+    at = _match_end(_BUG_PREFIX, subject, at)
+    backwards = False
     for _ in range(_MAX_NESTING):
-        turned = _BACK_OUT.match(rest, at) or revert.match(rest, at)
+        turned = (_TURNS if backwards else _TAKES_BACK).match(subject, at)
         if turned is None:
             break
-        backwards, revert = not backwards, _REVERT
-        at = _match_end(_FILLER, rest, turned.end())
-        at = _match_end(_BUG_PREFIX, rest, at)
-    return "backout" if backwards and not (at == prefix and _AGAIN.match(rest, at)) else "forward"
+        backwards = not backwards
+        at = _match_end(_FILLER, subject, turned.end())
+        at = _match_end(_BUG_PREFIX, subject, at)
+    return "backout" if backwards else "forward"
 
 
 def _match_end(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
@@ -87,18 +96,17 @@ def read(message: bytes) -> Message:
     lowered = message.lower()
     if not may_refer(lowered):
         return SILENT
-    subject, body = split(lowered)
-    if says_no_bug(subject):
-        return SILENT
-    in_subject = references(subject)
-    in_body = tuple(bug for bug in references(body) if bug not in in_subject) if may_refer(body) else ()
-    if not in_subject and not in_body:
+    lowered = lowered[:MAX_MESSAGE]
+    end = border(lowered)
+    in_subject, in_body = references_around(lowered, end)
+    subject = lowered[:end]
+    if not in_subject and (not in_body or says_no_bug(subject)):
         return SILENT
     message = message[:MAX_MESSAGE]
     return Message(
         in_subject,
         in_body,
-        tuple(_APPROVAL.findall(message)) if b"a=" in message else (),
+        tuple(_APPROVAL.findall(_CALL.sub(b" ", message))) if b"a=" in message else (),
         direction_of(subject) if b"back" in subject or b"revert" in subject else "forward",
         b"CLOSEDBUG" in message and _CLOSED.search(message) is not None,
     )

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from liftlock.domain.pushes.bug_state import BugState
-from liftlock.domain.pushes.feed import MAX_BUG, Record
+from liftlock.domain.pushes.feed import MAX_BUG, MAX_SEQ, Record
 from liftlock.domain.pushes.selectors import Selectors, assess
 from liftlock.errors import AuthenticationFailedError, MalformedPayloadError
 
@@ -54,8 +54,8 @@ def parse_event(value: Any) -> TrackerEvent:
         raise MalformedPayloadError(f"event: {error}") from error
     if not 0 <= event.bug <= MAX_BUG:
         raise MalformedPayloadError(f"event: bug {event.bug}: expected 0 to {MAX_BUG}")
-    if event.seq < 1:
-        raise MalformedPayloadError(f"event: seq {event.seq}: expected at least 1")
+    if not 1 <= event.seq <= MAX_SEQ:
+        raise MalformedPayloadError(f"event: seq {event.seq}: expected 1 to {MAX_SEQ}")
     if not 0 < len(event.epoch) <= MAX_EPOCH or len(event.why) > MAX_WHY:
         raise MalformedPayloadError(
             f"event: expected an epoch of 1 to {MAX_EPOCH} characters and at most {MAX_WHY} of why"

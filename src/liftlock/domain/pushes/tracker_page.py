@@ -49,8 +49,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def identity(event: TrackerEvent) -> str:
-    """Return by what an event is known again."""
-    return f"{event.bug} {event.why}"
+    """Return by what an event is known again. Its time counts: another history may have the same bug at the same number."""
+    return f"{event.bug} {event.why} {event.at}"
 
 
 def asked_from(place: Place | None) -> int:

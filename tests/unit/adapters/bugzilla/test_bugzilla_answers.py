@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from liftlock.adapters.bugzilla.answers import feed_page
 from liftlock.adapters.bugzilla.client import BugzillaTracker
 from liftlock.adapters.bugzilla.key_file import TrackerKey, read_key
 from liftlock.domain.pushes.bug_state import BugState, Patch
@@ -166,6 +167,16 @@ async def test_of_one_flag_given_several_times_a_refusal_goes_first() -> None:
     assert state is not None
     assert state.patches == (Patch(id=1, live=True, kind="request", flags={"sec-approval": "-"}),)
     assert state.status_flags == {"cf_status_beta": "affected"}
+
+
+@pytest.mark.parametrize("where", ["head", "floor", "seq"])
+def test_a_page_with_numbers_that_cannot_be_stored_is_not_understood(where: str) -> None:
+    row = {"seq": 2**63 if where == "seq" else 5, "bug": 7, "why": "flag", "at": "now"}
+    answer: dict[str, Any] = {"epoch": "e", "head": 5, "floor": 1, "events": [row], "state": {}}
+    if where != "seq":
+        answer[where] = 2**63
+    with pytest.raises(TrackerUnavailableError, match="9223372036854775808"):
+        feed_page("tracker", answer)
 
 
 def test_the_key_is_read_from_a_private_file_and_never_printed(tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def test_records_that_contradict_themselves_are_found() -> None:
     assert defect(record(1, 1)) is None
     assert "contradicts" in (defect(Record(bug=1, seq=1, blocked=False, reason="denied")) or "")
     assert "bug 0" in (defect(record(0, 1)) or "")
-    assert "negative" in (defect(record(1, -1)) or "")
+    assert "seq -1: expected 0 to 9223372036854775807" in (defect(record(1, -1)) or "")
+    assert defect(record(1, 2**63 - 1)) is None
+    assert "seq 9223372036854775808: expected" in (defect(record(1, 2**63)) or "")
     long = Record(bug=1, seq=1, blocked=False, reason="ordinary", uplift=("x" * 256,))
     assert "uplift" in (defect(long) or "")

@@ -57,7 +57,51 @@ def test_a_message_without_the_numbers_is_not_worth_reading() -> None:
 def test_a_bug_at_the_beginning_is_found_whatever_bytes_follow_on_the_next_line(
     bug: int, rest: bytes
 ) -> None:
-    assert read(b"Bug %d - x\n" % bug + rest).subject == (bug,)
+    assert read(b"Bug %d - x\n" % bug + rest).subject[0] == bug
+    assert read(b"Bug %d - x\n\n" % bug + rest).subject == (bug,)
+
+
+_GAPS = st.sampled_from(
+    [" ", "\t", "\n", "\r\n", "\v", "\u00a0", "\u2009", "\u202f", "\u3000", "\u200b", "\ufeff", "\u2013", "\u2014",
+     "\u2212", "\uff1a", "#", ":", "=", "-", "(", "[", '"', "_", "/"]
+)  # fmt: skip
+
+
+@given(
+    st.integers(10**3, 10**8 - 1),
+    st.lists(_GAPS, max_size=40).map("".join),
+    st.sampled_from(["", "s", "zilla"]),
+)
+def test_whatever_spaces_dashes_and_brackets_stand_before_its_number_a_bug_is_named(
+    bug: int, gap: str, end: str
+) -> None:
+    assert references(f"bug{end}{gap}{bug}".encode()) == (bug,)
+    assert may_name(f"bug{end}{gap}{bug}".encode(), {bug})
+
+
+@given(BUGS, st.sampled_from(["no bug", "(no bug)", "no-bug", "no bug left behind", "No bug."]))
+def test_no_bug_never_hides_a_bug_that_the_subject_names(bug: int, said: str) -> None:
+    for subject in (f"{said} - x, bug {bug}", f"Bug {bug} - x, {said}", f"x\n{said}, bug\n{bug}"):
+        assert read(subject.encode()).subject == (bug,)
+
+
+@given(
+    st.sampled_from(["Revert", "Reverts", "Back out", "Backing out", "Bug 7 - Back out", "Bug 7 - Revert"]),
+    st.sampled_from(
+        [" of the loop", " if it fails", " to the checked path", ": the buffer", " effaced text", ""]
+    ),
+)
+def test_only_what_names_its_target_right_after_the_verb_is_a_backout(verb: str, rest: str) -> None:
+    assert direction_of(f"{verb}{rest}, bug 7".encode()) == "forward"
+    for target in (
+        "0123456789ab",
+        "changeset 0123456789ab",
+        "2 changesets",
+        '"Bug 7 - x"',
+        "bug 7",
+        "of bug 7",
+    ):
+        assert direction_of(f"{verb} {target}{rest}".encode()) == "backout"
 
 
 @given(st.lists(BUGS, min_size=1, max_size=10, unique=True))
@@ -118,6 +162,14 @@ def test_only_so_many_bugs_are_read_of_one_message() -> None:
         b"a=a",
         b"revert ",
         b"bugs 1 and ",
+        b"bug\xa0",
+        b"bugs 1 ",
+        b"bugno.",
+        b"show_bug.cgi?;",
+        b"f(",
+        b"a=<",
+        b"\n ",
+        b"bug 12345_",
     ],
 )
 def test_long_repetitions_take_linear_time(piece: bytes) -> None:

@@ -67,6 +67,16 @@ def test_refs_are_matched_by_their_full_and_their_short_name() -> None:
     assert beta.uplift_flags(["refs/heads/anything"]) == ("approval-beta",)
     assert beta.exempts(["refs/heads/try/x"])
     assert not beta.exempts(["refs/heads/try/x", "refs/heads/main"])
+    short = RepositoryPolicy(exempt_refs=("try/*",))
+    assert short.exempts(["refs/heads/try/x"])
+    assert not short.exempts(["refs/tags/try/x"])
+
+
+@pytest.mark.parametrize("table", ["defaults", "repository.beta"])
+def test_a_feed_that_the_policy_does_not_have_is_refused(table: str) -> None:
+    with pytest.raises(InputInvalidError, match=r"source 'tracer': there is no table \[feed\.tracer\]"):
+        parse_policy(f'version = 1\n[feed.tracker]\n[{table}]\nsource = "tracer"\n')
+    parse_policy(f'version = 1\n[feed.tracer]\n[{table}]\nsource = "tracer"\n')
 
 
 @pytest.mark.parametrize(

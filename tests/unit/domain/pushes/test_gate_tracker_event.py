@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from liftlock.domain.pushes.tracker_event import (
     sign_push,
     verify_push,
 )
-from liftlock.domain.pushes.tracker_page import Page, Place, asked_from, progress
+from liftlock.domain.pushes.tracker_page import Page, Place, asked_from, identity, progress
 from liftlock.errors import AuthenticationFailedError, InputInvalidError, MalformedPayloadError
 from liftlock.values import json
 
@@ -34,6 +35,12 @@ def page(*events: TrackerEvent, head: int, epoch: str = "e", floor: int = 1) -> 
 
 def place(head: int, last: str = "") -> Place:
     return Place(epoch="e", generation=1, head=head, floor=head + 1, last=last)
+
+
+def test_another_history_with_the_same_bug_at_the_same_number_is_seen_by_its_time() -> None:
+    read, told = (msgspec.structs.replace(event(5), at=f"2026-01-0{day}") for day in (1, 2))
+    assert progress(place(5, identity(read)), page(read, event(6), head=6)).do == "append"
+    assert "another history" in progress(place(5, identity(read)), page(told, event(6), head=6)).why
 
 
 def test_only_verdicts_cross_and_nothing_of_why_a_bug_is_secret() -> None:
@@ -64,7 +71,8 @@ def test_an_event_without_a_state_crosses_as_unreadable() -> None:
     ("change", "text"),
     [
         ({"v": 2}, "event: Invalid enum value 2"),
-        ({"seq": 0}, "event: seq 0: expected at least 1"),
+        ({"seq": 0}, "event: seq 0: expected 1 to 9223372036854775807"),
+        ({"seq": 2**63}, "event: seq 9223372036854775808: expected 1 to"),
         ({"bug": 10**8}, "event: bug 100000000: expected 0 to 99999999"),
         ({"epoch": ""}, "event: expected an epoch of 1 to 64 characters"),
         ({"delta": {}}, "unknown field `delta`"),
