@@ -183,11 +183,11 @@ class Desk:
         return [self.entry("push", "", actor, "folded", pushes=count) for actor, count in folded.items()]
 
     def _is_news(self, entry: Entry) -> bool:
-        if entry.kind != "push" or entry.outcome == "folded":
-            return True
+        if entry.kind != "push" or not entry.details.get("findings"):
+            return True  # what was not decided on is bounded by `record_later`
         self._turn_hour()
         named = entry.repository if entry.repository in self.policy.repositories else ""
-        found = sorted({(str(each[0]), int(each[3])) for each in entry.details.get("findings", ())})
+        found = sorted({(str(each[0]), int(each[3])) for each in entry.details["findings"]})
         alike = msgspec.json.encode([entry.actor, named, entry.outcome, found]).decode()
         if self._recorded[alike] < MAX_ALIKE and self._recorded[f"pushes of {entry.actor}"] < MAX_PUSHES:
             self._recorded[alike] += 1

@@ -41,6 +41,11 @@ READERS: Final = 8
 CANARY_EVERY_S: Final = 60.0
 GAPS_BEFORE_REBASE: Final = 10
 RING_GAP_S: Final = 0.1
+ANY_EVERY_S: Final = 3.0
+"""Whoever rings without a number brings about one poll in that time at most."""
+READS_A_SECOND: Final = 5.0
+MAX_READS: Final = 50
+"""Bugs that are read because of rings: so many at once, and so many a second in the long run."""
 MAX_RUNG: Final = 200
 """Bugs that are looked at because of rings in one round; beyond them everything is polled."""
 
@@ -72,6 +77,8 @@ class TrackerIntake:
         self._began = False
         self._due: dict[str, float] = {}
         self._rung: set[int] = set()
+        self._reads = float(MAX_READS)
+        self._reads_at = 0.0
         self._catching_up = False
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -263,12 +270,26 @@ class TrackerIntake:
     # --- polling -----------------------------------------------------------------------------------------------------
 
     async def _poll_or_look(self) -> None:
-        """Poll if it is time; if only bugs were rung for, read those."""
-        rung, self._rung = self._rung, set()
+        """Poll if it is time; if only bugs were rung for, read those. Anybody may ring: what is too much waits."""
         due = self._is_due("poll", self.settings.interval_s)
-        if due or ANY in rung or self.place() is None:
+        asked = ANY in self._rung and self._is_due("any", ANY_EVERY_S)
+        if due or asked or self.place() is None:
+            self._rung.discard(ANY)
             await self._poll()
-        await self._take_changed(sorted(rung - {ANY}), None)
+        await self._take_changed(self._affordable(), None)
+        if self._rung:
+            later = ANY_EVERY_S if self._rung == {ANY} else 1.0
+            asyncio.get_running_loop().call_later(later, self._wake.set)
+
+    def _affordable(self) -> list[int]:
+        """Take as many of the bugs that were rung for as may be read now."""
+        now = asyncio.get_running_loop().time()
+        self._reads = min(MAX_READS, self._reads + READS_A_SECOND * (now - self._reads_at))
+        self._reads_at = now
+        taken = sorted(self._rung - {ANY})[: int(self._reads)]
+        self._reads -= len(taken)
+        self._rung.difference_update(taken)
+        return taken
 
     async def _poll(self) -> None:
         place = self.place()
@@ -309,6 +330,10 @@ class TrackerIntake:
         place, before = self.place(), self._inbox.known(self.source)
         if place is None:
             return
+        # A bug of which nothing is to be said, and of which nothing was said before, leaves no trace: anybody may ring.
+        states = {
+            bug: state for bug, state in states.items() if bug in before or self._says_something(bug, state)
+        }
         known = {bug: self.known(bug, state) for bug, state in states.items()}
         events = [
             TrackerEvent(
@@ -382,6 +407,9 @@ class TrackerIntake:
             return assess(self.settings.selectors, bug, place.head, await self._state(bug))
         except (TrackerUnavailableError, TrackerAccessError):
             return None
+
+    def _says_something(self, bug: int, state: BugState) -> bool:
+        return not assess(self.settings.selectors, bug, 0, state).says_nothing
 
     def known(self, bug: int, state: BugState | None) -> Known:
         """Return what is remembered of a bug that was read."""
