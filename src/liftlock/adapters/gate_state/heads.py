@@ -9,9 +9,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
-from liftlock.errors import StorageError
+from liftlock.errors import MalformedPayloadError, StorageError
+from liftlock.values.json import decode_as, encode
 
 _Heads = dict[str, dict[str, str]]
 
@@ -35,7 +34,7 @@ class AuditedHeads:
         staged = self._path.with_name(f".{self._path.name}.new")
         try:
             with staged.open("wb") as file:
-                file.write(msgspec.json.encode({**held, repository: dict(heads)}))
+                file.write(encode({**held, repository: dict(heads)}))
                 file.flush()
                 os.fsync(file.fileno())
             staged.replace(self._path)
@@ -44,10 +43,10 @@ class AuditedHeads:
 
     def _read(self) -> _Heads:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Heads)
+            return decode_as(self._path.read_bytes(), _Heads, what=str(self._path))
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (OSError, MalformedPayloadError) as error:
             raise StorageError(f"{self._path}: damaged: remove it, and audit again: {error}") from error
 
 
