@@ -148,18 +148,22 @@ def test_the_actions_are_hooks_named_after_the_hash_of_the_file(widget: Widget) 
     short = hashlib.sha256((WIDGET / ".taskcluster.yml").read_bytes()).hexdigest()[:10]
     document = json.loads((widget.repo / "artifacts/actions.json").read_text())
     offered = {action["name"]: action for action in document["actions"]}
-    assert list(offered) == [
-        "retrigger",
+    assert sorted(offered) == [
         "add-tasks",
         "backfill",
-        "create-test-task",
-        "rerun",
         "cancel",
         "cancel-all",
+        "create-loaner",
+        "create-test-task",
+        "purge-caches",
         "release-promotion",
+        "rerun",
+        "retrigger",
+        "retrigger-decision",
     ]
+    own = {"release-promotion", "create-loaner"}
     for name, action in offered.items():
-        permission = "release-promotion" if name == "release-promotion" else "generic"
+        permission = name if name in own else "generic"
         assert (action["kind"], action["hookGroupId"]) == ("hook", "project-demo")
         assert action["hookId"] == f"in-tree-action-3-{permission}/{short}"
         repository_named = action["hookPayload"]["decision"]["repository"]
