@@ -149,6 +149,7 @@ class GitTargets:
     async def move(self, target: Target, reference: str, *, old: str | None, new: str) -> None:
         """Push by compare and swap; see the port."""
         async with self._opened(target) as (git, folder, options):
+            await self._fetch(git, folder, options, target, new)
             receive = [f"--receive-pack={_RECEIVE_LOCALLY}"] if _local_path(target.address) else []
             arguments = [
                 *options,
