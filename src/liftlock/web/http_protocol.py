@@ -43,7 +43,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         # An answer in two writes must not wait for an acknowledgement. The loop sees to that only where the listening
         # socket was made with the protocol's number, which `socket.create_server` leaves out.
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected = transport.get_extra_info("socket")
+        if connected is not None and connected.family in (socket.AF_INET, socket.AF_INET6):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._arm(FIRST_BYTE_LIMIT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
