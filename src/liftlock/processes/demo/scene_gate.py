@@ -246,7 +246,7 @@ class _Scene:
 
     def _slipped(self) -> None:
         [git, _] = self.repositories
-        audit = ("gate", "replay", git.name, str(git.server), "--audit", *self._run_options())
+        audit = ("gate", "replay", git.name, str(git.server), "--audit", "--wait", "60", *self._run_options())
         self.host.feedd.start()
         self._do(*audit)
         bug = self.host.model.file(summary="Overflow", keywords=("sec-critical",))
