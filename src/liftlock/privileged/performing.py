@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from liftlock.domain.approvals.request import FrozenRequest
 from liftlock.domain.operations.definition import Operation
@@ -84,3 +86,31 @@ class PrivilegedOperation(Protocol):
             LiftlockError: it could not be done; the message says what was.
         """
         ...
+
+
+T = TypeVar("T")
+
+
+def settings_as(operation: Operation, kind: type[T]) -> T:
+    """Return `stage2.settings` as `kind`; WrongSettingsError names the field."""
+    given: Any = operation.stage2.settings
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise WrongSettingsError(f"operations.{operation.name}.stage2.settings: {error}") from error
+
+
+def expect_secret(operation: Operation, name: str) -> None:
+    """Return if the operation has this secret; else WrongSettingsError."""
+    if name not in operation.stage2.secrets:
+        raise WrongSettingsError(f"operations.{operation.name}.stage2.secrets: expected `{name}: NAME`")
+
+
+def expect_required(operation: Operation, field_name: str, what: str) -> None:
+    """Return if the input has to hold this field, which says `what` is approved; else WrongSettingsError."""
+    schema = operation.input_schema
+    required = schema.get("required", []) if isinstance(schema, dict) else []
+    if field_name not in required:
+        raise WrongSettingsError(
+            f"operations.{operation.name}.input: expected a required field {field_name!r}: {what} that is approved"
+        )

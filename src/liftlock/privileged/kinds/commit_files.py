@@ -6,7 +6,7 @@ Source: docs/reference/operations.md#commit-files
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -17,8 +17,15 @@ from liftlock.domain.operations.parsings import ProgramQuestion, question
 from liftlock.domain.operations.source_changes import Change, check_modes, check_paths
 from liftlock.ports.confined_parser import Parsing
 from liftlock.ports.target_repository import NewCommit, Target
-from liftlock.privileged.performing import Performed, PerformRefusedError, Tools, Work, WrongSettingsError
-from liftlock.privileged.target_address import Address
+from liftlock.privileged.performing import (
+    Performed,
+    PerformRefusedError,
+    Tools,
+    Work,
+    WrongSettingsError,
+    settings_as,
+)
+from liftlock.privileged.target_address import Address, Author, User
 
 PATCH: Final = "public/changes.patch"
 MAX_PATCH_BYTES: Final = 8 << 20
@@ -56,10 +63,8 @@ class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     protected: list[_Pattern] = []
     only_existing: bool = False
     same_program: bool = False
-    author: Annotated[
-        str, msgspec.Meta(pattern=r"^[^<>\x00-\x1f\x7f]+ <[^<>\s\x00-\x1f\x7f]+>$", max_length=200)
-    ] = "liftlock <liftlock@localhost>"
-    user: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "liftlock"
+    author: Author = "liftlock <liftlock@localhost>"
+    user: User = "liftlock"
 
 
 class CommitFiles:
@@ -70,7 +75,7 @@ class CommitFiles:
 
     def check(self, operation: Operation) -> None:
         """Return if the settings are complete and no pattern of the contract leads out of `root`; see the protocol."""
-        told = _settings(operation)
+        told = settings_as(operation, _Settings)
         for item in operation.contract.files:
             if not item.names.startswith(f"{told.root}/"):
                 raise WrongSettingsError(
@@ -79,7 +84,7 @@ class CommitFiles:
 
     async def perform(self, work: Work, tools: Tools) -> Performed:
         """Check, commit and move the reference; see the protocol."""
-        told, request = _settings(work.operation), work.request
+        told, request = settings_as(work.operation, _Settings), work.request
         branch = _branch(told, request)
         files = {path.removeprefix(f"{told.root}/"): content for path, content in work.files.items()}
         check_paths(sorted(files), told.paths)
@@ -168,11 +173,3 @@ def _message(told: _Settings, request: FrozenRequest) -> str:
         f"Liftlock-Request: sha256:{request.digest}\n"
         f"Liftlock-Requester: {request.requester}\n"
     )
-
-
-def _settings(operation: Operation) -> _Settings:
-    given: Any = operation.stage2.settings
-    try:
-        return msgspec.convert(given, _Settings)
-    except msgspec.ValidationError as error:
-        raise WrongSettingsError(f"operations.{operation.name}.stage2.settings: {error}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -15,8 +15,16 @@ from liftlock.domain.approvals.request import FrozenRequest
 from liftlock.domain.operations.definition import Operation
 from liftlock.ports.confined_parser import Parsing
 from liftlock.ports.target_repository import NewTag, Target
-from liftlock.privileged.performing import Performed, PerformRefusedError, Tools, Work, WrongSettingsError
-from liftlock.privileged.target_address import Address
+from liftlock.privileged.performing import (
+    Performed,
+    PerformRefusedError,
+    Tools,
+    Work,
+    WrongSettingsError,
+    expect_required,
+    settings_as,
+)
+from liftlock.privileged.target_address import Address, Author, User
 
 SECRET: Final = "token"  # noqa: S105 -- the name of a secret
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}\Z", re.ASCII)
@@ -35,10 +43,8 @@ class _Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
         msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*/)*([A-Za-z0-9][A-Za-z0-9._-]*)?$", max_length=60),
     ] = ""
     tag_field: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
-    author: Annotated[
-        str, msgspec.Meta(pattern=r"^[^<>\x00-\x1f\x7f]+ <[^<>\s\x00-\x1f\x7f]+>$", max_length=200)
-    ] = "liftlock <liftlock@localhost>"
-    user: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "liftlock"
+    author: Author = "liftlock <liftlock@localhost>"
+    user: User = "liftlock"
 
 
 class MoveRef:
@@ -49,19 +55,17 @@ class MoveRef:
 
     def check(self, operation: Operation) -> None:
         """Return if exactly one of a branch and a tag is configured, and a tag's name is required; see the protocol."""
-        told, where = _settings(operation), f"operations.{operation.name}"
+        told = settings_as(operation, _Settings)
         if (told.branch is None) == (told.tag_field is None):
-            raise WrongSettingsError(f"{where}.stage2.settings: expected either branch or tagField")
-        schema = operation.input_schema
-        required = schema.get("required", []) if isinstance(schema, dict) else []
-        if told.tag_field is not None and told.tag_field not in required:
             raise WrongSettingsError(
-                f"{where}.input: expected a required field {told.tag_field!r}: the tag's name that is approved"
+                f"operations.{operation.name}.stage2.settings: expected either branch or tagField"
             )
+        if told.tag_field is not None:
+            expect_required(operation, told.tag_field, "the tag's name")
 
     async def perform(self, work: Work, tools: Tools) -> Performed:
         """Move the branch or make the tag, by compare and swap; see the protocol."""
-        told = _settings(work.operation)
+        told = settings_as(work.operation, _Settings)
         token = work.secret(SECRET) if SECRET in work.operation.stage2.secrets else None
         target = Target(told.address, told.user, token)
         if told.branch is not None:
@@ -128,11 +132,3 @@ def _message(request: FrozenRequest) -> str:
         f"Liftlock-Request: sha256:{request.digest}\n"
         f"Liftlock-Requester: {request.requester}\n"
     )
-
-
-def _settings(operation: Operation) -> _Settings:
-    given: Any = operation.stage2.settings
-    try:
-        return msgspec.convert(given, _Settings)
-    except msgspec.ValidationError as error:
-        raise WrongSettingsError(f"operations.{operation.name}.stage2.settings: {error}") from error

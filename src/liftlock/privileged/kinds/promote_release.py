@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -16,7 +16,16 @@ from liftlock.domain.operations.parsings import ReleaseQuestion, question, read_
 from liftlock.domain.operations.promotion import Staged, parse_manifest, read_staged
 from liftlock.ports.confined_parser import Parsing
 from liftlock.ports.package_index import IndexAddress
-from liftlock.privileged.performing import Performed, PerformRefusedError, Tools, Work, WrongSettingsError
+from liftlock.privileged.performing import (
+    Performed,
+    PerformRefusedError,
+    Tools,
+    Work,
+    WrongSettingsError,
+    expect_required,
+    expect_secret,
+    settings_as,
+)
 from liftlock.privileged.publishing import SECRET, Place, ProjectName, Url, publish
 
 MAX_FILE_BYTES: Final = 256 << 20
@@ -43,26 +52,20 @@ class PromoteRelease:
 
     def check(self, operation: Operation) -> None:
         """Return if the settings are complete and the manifest alone can cross; see the protocol."""
-        told, where = _settings(operation), f"operations.{operation.name}"
-        if SECRET not in operation.stage2.secrets:
-            raise WrongSettingsError(f"{where}.stage2.secrets: expected `{SECRET}: NAME`")
-        schema = operation.input_schema
-        required = schema.get("required", []) if isinstance(schema, dict) else []
-        if told.version_field not in required:
-            raise WrongSettingsError(
-                f"{where}.input: expected a required field {told.version_field!r}: the version that is approved"
-            )
+        told = settings_as(operation, _Settings)
+        expect_secret(operation, SECRET)
+        expect_required(operation, told.version_field, "the version")
         if [(item.names, item.least, item.most) for item in operation.contract.files] != [
             (told.manifest, 1, 1)
         ]:
             raise WrongSettingsError(
-                f"{where}.contract.files: expected one item, names {told.manifest}, least 1, most 1: what is promoted is"
+                f"operations.{operation.name}.contract.files: expected one item, names {told.manifest}, least 1, most 1: what is promoted is"
                 " taken from the staging index"
             )
 
     async def perform(self, work: Work, tools: Tools) -> Performed:
         """Fetch what the manifest names, compare, check, and publish it; see the protocol."""
-        told = _settings(work.operation)
+        told = settings_as(work.operation, _Settings)
         version = str(work.request.input.get(told.version_field, ""))
         answer = await tools.parser.parse(f"{self.kind}.manifest", work.files[told.manifest])
         files = await _staged(read_staged(answer), told, work, tools)
@@ -105,11 +108,3 @@ async def _staged(wanted: list[Staged], told: _Settings, work: Work, tools: Tool
         found[one.filename] = content
         work.note(f"{one.filename}: staged as it was approved, sha256 {digest}")
     return found
-
-
-def _settings(operation: Operation) -> _Settings:
-    given: Any = operation.stage2.settings
-    try:
-        return msgspec.convert(given, _Settings)
-    except msgspec.ValidationError as error:
-        raise WrongSettingsError(f"operations.{operation.name}.stage2.settings: {error}") from error

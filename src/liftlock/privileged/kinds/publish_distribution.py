@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -15,7 +15,15 @@ from liftlock.domain.operations.definition import Operation
 from liftlock.domain.operations.parsings import ReleaseQuestion, question, read_distributions
 from liftlock.ports.confined_parser import Parsing
 from liftlock.ports.package_index import IndexAddress
-from liftlock.privileged.performing import Performed, PerformRefusedError, Tools, Work, WrongSettingsError
+from liftlock.privileged.performing import (
+    Performed,
+    PerformRefusedError,
+    Tools,
+    Work,
+    expect_required,
+    expect_secret,
+    settings_as,
+)
 from liftlock.privileged.publishing import SECRET, Place, ProjectName, Url, publish
 
 
@@ -37,20 +45,13 @@ class PublishDistribution:
 
     def check(self, operation: Operation) -> None:
         """Return if the settings are complete; see the protocol."""
-        found = _settings(operation)
-        if SECRET not in operation.stage2.secrets:
-            raise WrongSettingsError(f"operations.{operation.name}.stage2.secrets: expected `{SECRET}: NAME`")
-        schema = operation.input_schema
-        required = schema.get("required", []) if isinstance(schema, dict) else []
-        if found.version_field not in required:
-            raise WrongSettingsError(
-                f"operations.{operation.name}.input: expected a required field {found.version_field!r}: the version"
-                " that is approved"
-            )
+        told = settings_as(operation, _Settings)
+        expect_secret(operation, SECRET)
+        expect_required(operation, told.version_field, "the version")
 
     async def perform(self, work: Work, tools: Tools) -> Performed:
         """Upload what the index does not have, then compare all that it serves; see the protocol."""
-        told = _settings(work.operation)
+        told = settings_as(work.operation, _Settings)
         place = Place(IndexAddress(told.upload, told.simple), told.name, told.user)
         version = str(work.request.input.get(told.version_field, ""))
         files = {path.rpartition("/")[2]: content for path, content in work.files.items()}
@@ -73,11 +74,3 @@ class PublishDistribution:
                 "served": served,
             },
         )
-
-
-def _settings(operation: Operation) -> _Settings:
-    given: Any = operation.stage2.settings
-    try:
-        return msgspec.convert(given, _Settings)
-    except msgspec.ValidationError as error:
-        raise WrongSettingsError(f"operations.{operation.name}.stage2.settings: {error}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -16,7 +16,15 @@ from liftlock.domain.operations.definition import Operation
 from liftlock.domain.operations.minisign_signing import SigningKey, parse_secret_key
 from liftlock.errors import InputValidationError
 from liftlock.ports.confined_parser import Parsing
-from liftlock.privileged.performing import Performed, PerformRefusedError, Tools, Work, WrongSettingsError
+from liftlock.privileged.performing import (
+    Performed,
+    PerformRefusedError,
+    Tools,
+    Work,
+    WrongSettingsError,
+    expect_secret,
+    settings_as,
+)
 
 SECRET: Final = "key"  # noqa: S105 -- the name of a secret
 FOLDER: Final = "public/signatures"
@@ -39,8 +47,7 @@ class SignArtifacts:
     def check(self, operation: Operation) -> None:
         """Return if the public key is one and there is a secret; see the protocol."""
         _public(operation)
-        if SECRET not in operation.stage2.secrets:
-            raise WrongSettingsError(f"operations.{operation.name}.stage2.secrets: expected `{SECRET}: NAME`")
+        expect_secret(operation, SECRET)
 
     async def perform(self, work: Work, tools: Tools) -> Performed:
         """Sign every file and the list of their digests; see the protocol. The same request makes the same signatures."""
@@ -87,11 +94,10 @@ def _sha256(content: bytes) -> str:
 
 
 def _public(operation: Operation) -> MinisignKey:
-    given: Any = operation.stage2.settings
-    where = f"operations.{operation.name}.stage2.settings"
+    told = settings_as(operation, _Settings)
     try:
-        return parse_key(msgspec.convert(given, _Settings).public_key)
-    except msgspec.ValidationError as error:
-        raise WrongSettingsError(f"{where}: {error}") from error
+        return parse_key(told.public_key)
     except InputValidationError as error:
-        raise WrongSettingsError(f"{where}.publicKey: {error.message}") from error
+        raise WrongSettingsError(
+            f"operations.{operation.name}.stage2.settings.publicKey: {error.message}"
+        ) from error
