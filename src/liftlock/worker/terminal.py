@@ -14,6 +14,7 @@ import struct
 import termios
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from liftlock.domain.credentials.certificates import Credentials
 from liftlock.domain.tasks.interactive import TERMINAL
 from liftlock.errors import LiftlockError
 from liftlock.ports.queue_client import QueueClient, QueueUnavailableError, RunKey, Typed, Upload
+from liftlock.worker.logs.descriptor import take_all
 from liftlock.worker.logs.live import LiveLog
 from liftlock.worker.logs.spool import Packed, Spool
 from liftlock.worker.logs.task_log import TaskLog
@@ -32,7 +34,6 @@ IDLE_S: Final = 900.0
 CONTENT_TYPE: Final = "text/plain; charset=utf-8"
 ENV: Final = {"TERM": "xterm-256color"}
 FIRST_SIZE: Final = (80, 24)
-_CHUNK_BYTES: Final = 1 << 16
 _RETRY_S: Final = 1.0
 _FULL_S: Final = 0.01
 _log = structlog.get_logger(__name__)
@@ -72,7 +73,7 @@ class Terminal:
             asyncio.create_task(self._type(descriptor, log, end)),
         ]
         try:
-            await self._show(descriptor, log)
+            await take_all(descriptor, partial(self._show, log))
         finally:
             for task in attending:
                 task.cancel()
@@ -80,31 +81,10 @@ class Terminal:
             os.close(descriptor)
             log.end_stream()
 
-    async def _show(self, descriptor: int, log: TaskLog) -> None:
-        """Take all that is shown; a terminal whose last process is gone answers with an error."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
-
-        def readable() -> None:
-            try:
-                data = os.read(descriptor, _CHUNK_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if data:
-                log.feed(data)
-                self._spool.write(self._decoder.decode(data))
-                self._live.grown()
-            elif not ended.done():
-                loop.remove_reader(descriptor)
-                ended.set_result(None)
-
-        loop.add_reader(descriptor, readable)
-        try:
-            await ended
-        finally:
-            loop.remove_reader(descriptor)
+    def _show(self, log: TaskLog, data: bytes) -> None:
+        log.feed(data)
+        self._spool.write(self._decoder.decode(data))
+        self._live.grown()
 
     async def _type(self, descriptor: int, log: TaskLog, end: Callable[[str], Awaitable[None]]) -> None:
         """Write what people type, in order, until nobody typed for so long."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable
 
 from liftlock.ports.clock import Clock
 from liftlock.values.instants import format_instant
 from liftlock.worker.logs.cleaning import Cleaner, clean_text
+from liftlock.worker.logs.descriptor import take_all
 from liftlock.worker.logs.guarding import MARK, Guard
 from liftlock.worker.logs.masking import Mask
 from liftlock.worker.logs.spool import Spool
 
-_CHUNK_BYTES = 1 << 16
 _MAX_NOTE_CHARS = 4000
 
 
@@ -66,27 +65,9 @@ class TaskLog:
 
     async def follow(self, descriptor: int) -> None:
         """Take all that a non-blocking pipe gives until its other end is closed, and close it."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
-
-        def readable() -> None:
-            try:
-                data = os.read(descriptor, _CHUNK_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if data:
-                self.feed(data)
-            elif not ended.done():
-                loop.remove_reader(descriptor)
-                ended.set_result(None)
-
-        loop.add_reader(descriptor, readable)
         try:
-            await ended
+            await take_all(descriptor, self.feed)
         finally:
-            loop.remove_reader(descriptor)
             os.close(descriptor)
             self.end_stream()
 
