@@ -10,7 +10,15 @@ from liftlock.cli.client import Api
 from liftlock.cli.failures import AnsweredError, TimedOutError, UnreachableError
 from liftlock.cli.output import Output
 from liftlock.domain.provenance.chain import CHAIN_NAME, MAX_CHAIN_BYTES, SIGNATURE_NAME
-from liftlock.domain.provenance.evidence import FORMAT, MAX_RUNS, Evidence, RunEvidence, is_document
+from liftlock.domain.provenance.evidence import (
+    FORMAT,
+    MAX_RUNS,
+    Evidence,
+    RunEvidence,
+    is_document,
+    object_in,
+    producers_of,
+)
 from liftlock.domain.provenance.origin import CHECKOUTS
 
 MAX_DOCUMENT_BYTES = 64 << 20
@@ -52,17 +60,17 @@ class Collector:
             return []
         self._out.progress(f"{task_id}: chain of trust")
         said = _object(content)
-        names = sorted(_dict(said, "artifacts"))
+        names = sorted(object_in(said, "artifacts"))
         documents = {name: self._document(task_id, name) for name in names if is_document(name)}
         observed = self._measured(task_id) if measured else {}
         kept = {name: data for name, data in documents.items() if data is not None}
         self._runs[task_id] = RunEvidence(task_id, content, signature, observed, kept)
-        task = _dict(said, "task")
+        task = object_in(said, "task")
         group = str(task.get("taskGroupId"))
         if task_id == group:
             self._push(task_id, said)
-        parent = _dict(task, "extra").get("parent") or group
-        return [str(parent), group, *_producers(said)]
+        parent = object_in(task, "extra").get("parent") or group
+        return [str(parent), group, *producers_of(said)]
 
     def _document(self, task_id: str, name: str) -> bytes | None:
         try:
@@ -112,16 +120,3 @@ def _object(content: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _dict(document: dict[str, Any], key: str) -> dict[str, Any]:
-    found = document.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _producers(said: dict[str, Any]) -> list[str]:
-    inputs = said.get("inputs")
-    found = (
-        [one.get("producer") for one in inputs if isinstance(one, dict)] if isinstance(inputs, list) else []
-    )
-    return [str(one.get("taskId")) for one in found if isinstance(one, dict)]

@@ -13,7 +13,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from liftlock.domain.provenance.chain import CHAIN_NAME, MAX_CHAIN_BYTES, SIGNATURE_NAME
-from liftlock.domain.provenance.evidence import FORMAT, Evidence, RunEvidence, is_document
+from liftlock.domain.provenance.evidence import (
+    FORMAT,
+    Evidence,
+    RunEvidence,
+    is_document,
+    object_in,
+    producers_of,
+)
 from liftlock.domain.provenance.walk import Check, Walk
 from liftlock.domain.pushes.push import Push
 from liftlock.domain.tasks.artifacts import Artifact, Content, need_to_read
@@ -116,18 +123,18 @@ class SeeProvenance:
             return []
         said = _object(content)
         documents = {}
-        for name in sorted(filter(is_document, _dict(said, "artifacts"))):
+        for name in sorted(filter(is_document, object_in(said, "artifacts"))):
             try:
                 documents[name] = await self._bytes(gathered, task_id, name, MAX_DOCUMENT_BYTES)
             except (NotFoundError, RefusedError, InputInvalidError):
                 continue
         observed = await self._observed(gathered, task_id, measure=measure) if target else {}
         gathered.runs[task_id] = RunEvidence(task_id, content, signature, observed, documents)
-        task = _dict(said, "task")
+        task = object_in(said, "task")
         group = str(task.get("taskGroupId"))
         if task_id == group:
             await self._push(gathered, group)
-        return [str(_dict(task, "extra").get("parent") or group), group, *_producers(said)]
+        return [str(object_in(task, "extra").get("parent") or group), group, *producers_of(said)]
 
     async def _push(self, gathered: _Gathered, group: str) -> None:
         push = await self._pushes.push_of_task(group)
@@ -190,16 +197,3 @@ def _object(content: bytes) -> dict[str, Any]:
     except LiftlockError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _dict(document: dict[str, Any], key: str) -> dict[str, Any]:
-    found = document.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _producers(said: dict[str, Any]) -> list[str]:
-    inputs = said.get("inputs")
-    found = (
-        [one.get("producer") for one in inputs if isinstance(one, dict)] if isinstance(inputs, list) else []
-    )
-    return [str(one.get("taskId")) for one in found if isinstance(one, dict)]

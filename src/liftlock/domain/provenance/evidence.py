@@ -80,3 +80,18 @@ def read_bundle(content: bytes) -> Evidence:
     if len(found.runs) > MAX_RUNS:
         raise UntrustedError(f"bundle: more than {MAX_RUNS} runs")
     return found
+
+
+def object_in(document: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the object at `key`, empty if there is none: a worker may have written anything."""
+    found = document.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def producers_of(said: dict[str, Any]) -> list[str]:
+    """Return the ids of the tasks that made the inputs which a manifest lists."""
+    inputs = said.get("inputs")
+    found = (
+        [one.get("producer") for one in inputs if isinstance(one, dict)] if isinstance(inputs, list) else []
+    )
+    return [str(one.get("taskId")) for one in found if isinstance(one, dict)]
