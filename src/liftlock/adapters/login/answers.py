@@ -72,6 +72,28 @@ class _Counted(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
+class Configured:
+    """What every provider says of itself, as it is configured: part of `ports.identity_provider.IdentityProvider`."""
+
+    def __init__(self, told: ProviderSettings) -> None:
+        self._told = told
+
+    @property
+    def name(self) -> str:
+        """The name in addresses and client ids."""
+        return self._told.name
+
+    @property
+    def label(self) -> str:
+        """What the sign-in page says."""
+        return self._told.label
+
+    @property
+    def issuer(self) -> str:
+        """What its answers and tokens say they come from."""
+        return self._told.issuer
+
+
 @asynccontextmanager
 async def client_of(told: ProviderSettings, redirect_uri: str, **more: Any) -> AsyncIterator[Any]:
     """Yield an OAuth2 client of the provider; what goes wrong with the provider is a ProviderFailedError."""

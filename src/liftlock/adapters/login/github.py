@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from liftlock.adapters.login.answers import client_of, fetch, redeem
+from liftlock.adapters.login.answers import Configured, client_of, fetch, redeem
 from liftlock.domain.credentials.login_identity import Identity, identity_of
 from liftlock.domain.credentials.login_settings import ProviderSettings
 from liftlock.errors import ProviderFailedError
@@ -15,27 +15,12 @@ _PAGES = 5
 _PER_PAGE = 100
 
 
-class GithubProvider:
+class GithubProvider(Configured):
     """Implements `ports.identity_provider.IdentityProvider`. `issuer` is the site, `api` its API's address."""
 
     def __init__(self, told: ProviderSettings) -> None:
-        self._told = told
+        super().__init__(told)
         self._site = told.issuer.rstrip("/")
-
-    @property
-    def name(self) -> str:
-        """The name in addresses and client ids."""
-        return self._told.name
-
-    @property
-    def label(self) -> str:
-        """What the sign-in page says."""
-        return self._told.label
-
-    @property
-    def issuer(self) -> str:
-        """The site."""
-        return self._told.issuer
 
     async def address(self, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
         """Return where to send the browser; see the port. There is no id token that the nonce could stand in."""

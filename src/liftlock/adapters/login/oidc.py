@@ -9,7 +9,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from liftlock.adapters.login.answers import client_of, fetch, redeem
+from liftlock.adapters.login.answers import Configured, client_of, fetch, redeem
 from liftlock.domain.credentials.login_identity import Identity, identity_of
 from liftlock.domain.credentials.login_settings import ProviderSettings, safe_url
 from liftlock.errors import ProviderFailedError
@@ -22,28 +22,13 @@ _BASIC, _POST = "client_secret_basic", "client_secret_post"
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
-class OidcProvider:
+class OidcProvider(Configured):
     """Implements `ports.identity_provider.IdentityProvider`."""
 
     def __init__(self, told: ProviderSettings, clock: Clock) -> None:
-        self._told = told
+        super().__init__(told)
         self._clock = clock
         self._found: dict[str, str] | None = None
-
-    @property
-    def name(self) -> str:
-        """The name in addresses and client ids."""
-        return self._told.name
-
-    @property
-    def label(self) -> str:
-        """What the sign-in page says."""
-        return self._told.label
-
-    @property
-    def issuer(self) -> str:
-        """What its tokens say they come from."""
-        return self._told.issuer
 
     async def address(self, redirect_uri: str, state: str, nonce: str, verifier: str) -> str:
         """Return where to send the browser; see the port."""
