@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gate_frames import ask, frame
 from gate_world import CompiledGitPair, GateWorld, GitPair, gate_world, record
 from liftlock.adapters.gate_state.sqlite import SqliteGateState
 from liftlock.adapters.system.clock import SystemClock
@@ -45,18 +46,6 @@ def world() -> Iterator[GateWorld]:
     with gate_world() as made:
         made.start()
         yield made
-
-
-def frame(kind: bytes, payload: bytes) -> bytes:
-    return kind + len(payload).to_bytes(4, "big") + payload
-
-
-def ask(path: Path, data: bytes) -> bytes:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(20)
-        connection.connect(str(path))
-        connection.sendall(data)
-        return connection.makefile("rb").read()
 
 
 def changeset(text: bytes) -> bytes:

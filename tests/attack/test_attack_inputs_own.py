@@ -41,12 +41,12 @@ def policy(directory: Path) -> PoolPolicy:
 
 
 NO_ARTIFACTS = {
-    "ln -s /etc/passwd /work/x": "'/work/x': it is a symbolic link, or leads through one",
-    "ln -s /build /work/d; echo >x": "'/work/d/x': it is a symbolic link, or leads through one",
-    "ln -s /proc/self/root/etc /work/e": "'/work/e/passwd': it is a symbolic link, or leads through one",
-    "mkfifo /work/f": "'/work/f': it is a fifo, not a regular file",
-    "mkdir /work/g": "'/work/g': it is a directory, not a regular file",
-    "true": "'/work/h': there is no such file",
+    "ln -s /etc/passwd /data/x": "'/data/x': it is a symbolic link, or leads through one",
+    "ln -s /build /data/d; echo >x": "'/data/d/x': it is a symbolic link, or leads through one",
+    "ln -s /proc/self/root/etc /data/e": "'/data/e/passwd': it is a symbolic link, or leads through one",
+    "mkfifo /data/f": "'/data/f': it is a fifo, not a regular file",
+    "mkdir /data/g": "'/data/g': it is a directory, not a regular file",
+    "true": "'/data/h': there is no such file",
 }
 
 
@@ -54,7 +54,7 @@ async def test_a_link_in_a_tasks_own_directory_is_no_artifact(tmp_path: Path) ->
     said = list(NO_ARTIFACTS.values())
     artifacts = [artifact(one.split("'")[1], name=f"public/{number}") for number, one in enumerate(said)]
     async with world(tmp_path) as worker:
-        run, outcome = await worker.shell("; ".join(NO_ARTIFACTS), own=["/work"], artifacts=artifacts)
+        run, outcome = await worker.shell("; ".join(NO_ARTIFACTS), own=["/data"], artifacts=artifacts)
         assert outcome == "failed"
         assert [worker.queue.errors[run, one["name"]][1] for one in artifacts] == said
 
@@ -62,18 +62,18 @@ async def test_a_link_in_a_tasks_own_directory_is_no_artifact(tmp_path: Path) ->
 async def test_a_tasks_own_directory_can_not_be_replaced_from_inside(tmp_path: Path) -> None:
     """What holds it is not there for the task; what is mounted can't be moved away, by the first command or later."""
     attempts = [
-        "rmdir /work || echo no",
-        "mv /work /work2 2>/dev/null || echo no",
-        "ln -sfn /etc /work 2>/dev/null; test -L /work && echo yes || echo no",
+        "rmdir /data || echo no",
+        "mv /data /data2 2>/dev/null || echo no",
+        "ln -sfn /etc /data 2>/dev/null; test -L /data && echo yes || echo no",
         "ls -A /build/.root | wc -l",
         "rmdir /build/.root 2>/dev/null || echo no",
         "mv /build/.root /build/other 2>/dev/null || echo no",
         "mkdir /build/.root/x 2>/dev/null || echo no",
     ]
-    commands = [["sh", "-c", "; ".join(attempts)], ["sh", "-ec", "echo mine >/work/x"]]
+    commands = [["sh", "-c", "; ".join(attempts)], ["sh", "-ec", "echo mine >/data/x"]]
     async with world(tmp_path) as worker:
         run, outcome = await worker.run(
-            {"command": commands, "own": ["/work"], "artifacts": [artifact("/work/x")]}
+            {"command": commands, "own": ["/data"], "artifacts": [artifact("/data/x")]}
         )
         assert outcome == "completed", worker.queue.log_of(run)
         assert [line for line in worker.log(run).splitlines() if "rmdir:" not in line] == [
@@ -85,7 +85,7 @@ async def test_a_tasks_own_directory_can_not_be_replaced_from_inside(tmp_path: P
 async def test_what_the_worker_keeps_there_is_no_part_of_build_as_an_artifact(tmp_path: Path) -> None:
     async with world(tmp_path) as worker:
         run, outcome = await worker.shell(
-            "echo a >/work/hidden; echo b >shown", own=["/work"], artifacts=[artifact(".", "directory")]
+            "echo a >/data/hidden; echo b >shown", own=["/data"], artifacts=[artifact(".", "directory")]
         )
         assert outcome == "completed"
         names = [name for made, name in worker.queue.artifacts if made == run and name.startswith("public/x")]
@@ -93,13 +93,13 @@ async def test_what_the_worker_keeps_there_is_no_part_of_build_as_an_artifact(tm
 
 
 async def test_a_cache_in_an_own_directory_is_not_led_elsewhere_by_the_command_before(tmp_path: Path) -> None:
-    commands = [["sh", "-ec", "mv /work/p /work/q; ln -s /build /work/p"], ["echo", "ran"]]
-    cache = {"name": "c", "mount": "/work/p/c"}
+    commands = [["sh", "-ec", "mv /data/p /data/q; ln -s /build /data/p"], ["echo", "ran"]]
+    cache = {"name": "c", "mount": "/data/p/c"}
     async with world(tmp_path) as worker:
-        made = {"command": commands, "own": ["/work"], "caches": [cache]}
+        made = {"command": commands, "own": ["/data"], "caches": [cache]}
         run, outcome = await worker.run(made, scopes=["worker:cache:c"])
         assert outcome == "worker-shutdown", "it is tried again, and ends so each time"
-        assert "a cache cannot be placed at '/work/p/c'" in worker.queue.log_of(run)
+        assert "a cache cannot be placed at '/data/p/c'" in worker.queue.log_of(run)
         assert "ran" not in worker.log(run)
 
 

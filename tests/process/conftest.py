@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 from widget_stand_in import WIDGET, Api, Proxy, Widget, checkout, unpack_wheels
 
+import third_party_programs
 from control_plane_server import Served, serve
 from pages_world import Site, chromium
 
@@ -31,14 +30,9 @@ def taskgraph_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def scriptworker_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+def scriptworker_python() -> str:
     """The Python that scriptworker is installed for, locked by hashes."""
-    folder = tmp_path_factory.mktemp("scriptworker")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    locked = Path(__file__).parents[1] / "third_party/scriptworker/requirements.txt"
-    install = [folder / "bin/pip", "install", "--quiet", "--require-hashes", "-r", locked]
-    subprocess.run(install, check=True, timeout=600)
-    return str(folder / "bin/python")
+    return str(third_party_programs.python_programs("scriptworker") / "python")
 
 
 @pytest.fixture
