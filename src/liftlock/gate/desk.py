@@ -99,12 +99,11 @@ class Desk:
         """Return what applies the messages of a new connection of feedd."""
         return Feeding(self.knowledge, lambda: self.policy, self.metrics)
 
-    def pusher(self, uid: int, repository: str, hello: Mapping[str, str]) -> Pusher:
+    def pusher(self, uid: int, hello: Mapping[str, str]) -> Pusher:
         """Return who asks: what a hook says of that counts only from a host's own user.
 
-        The name of the repository counts never: whoever makes one up must not become another pusher by that.
+        It does not matter to which repository: whoever makes one up must not become another pusher by that.
         """
-        del repository
         variable = self._adapters.get(uid)
         name = hello.get(f"env.{variable}", "")[:255] if variable else ""
         if name:

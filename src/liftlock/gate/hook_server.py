@@ -169,7 +169,7 @@ class HookConnection(asyncio.Protocol):
         repository, hook = hello.get("repository", ""), hello.get("hook", "")
         if hello.get("v") != VERSION or hook not in HOOKS or not 0 < len(repository) <= MAX_NAME:
             raise MalformedPayloadError("a hello of another version")
-        pusher = self._desk.pusher(self._uid, repository, hello)
+        pusher = self._desk.pusher(self._uid, hello)
         self._session = PushSession(self._desk, repository, pusher, hook)
         self._timer.cancel()
         self._timer = self._loop.call_at(self._deadline, self._too_late)
